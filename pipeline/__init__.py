@@ -1,0 +1,1 @@
+"""Surgical video in, phases and a report out."""
