@@ -1,0 +1,85 @@
+"""features/<video>.h5, whose one owner this is.
+
+`features` (T, D) float16 or float32 and `time_s` (T,) float64, the true time of each frame in its
+video. `h5py.File(path)["features"][:]` is all that a reader needs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.atomic import replacing
+from pipeline.errors import PipelineError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of one video.
+
+    Attributes:
+        features: (T, D) float16 or float32.
+        time_s: (T,) float64, strictly increasing.
+        attributes: video, backbone, weights, precision, frames, fingerprint, fps, format_version.
+    """
+
+    features: NDArray[Any]
+    time_s: NDArray[np.float64]
+    attributes: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.features.ndim != 2 or len(self.features) != len(self.time_s):
+            raise ValueError(
+                f"{len(self.time_s)} times do not fit features of shape {self.features.shape}"
+            )
+
+
+def write_features(
+    path: Path,
+    features: NDArray[Any],
+    time_s: NDArray[np.float64],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write one video's features; the same content gives the same bytes.
+
+    Raises:
+        ValueError: Rows and times differ in number.
+    """
+    content = Features(features, time_s, attributes)
+    with replacing(path) as partial, h5py.File(partial, "w", libver="v110") as file:
+        data = file.create_dataset("features", data=content.features, track_times=False)
+        data.attrs["axes"] = "time, feature"
+        times = file.create_dataset("time_s", data=content.time_s, track_times=False)
+        times.attrs["units"] = "s"
+        for name in sorted(attributes):
+            file.attrs[name] = attributes[name]
+        file.attrs["format_version"] = FORMAT_VERSION
+
+
+def read_features(path: Path) -> Features:
+    """The features of one video.
+
+    Raises:
+        PipelineError: The file is missing, damaged or of another format version.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            version = int(file.attrs.get("format_version", 0))
+            if version != FORMAT_VERSION:
+                raise PipelineError(
+                    f"{path}: format version {version}, this program reads {FORMAT_VERSION}. "
+                    "Remove the file and run `dvc repro`."
+                )
+            return Features(file["features"][:], file["time_s"][:], dict(file.attrs))
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found. `dvc repro features` makes it.") from None
+    except (OSError, KeyError) as error:
+        raise PipelineError(
+            f"{path}: not a features file ({error}). Remove it and run `dvc repro`."
+        ) from None

@@ -1,0 +1,85 @@
+"""The small tables of data/index that every stage meets through, and skipped.csv."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.atomic import write_text
+from pipeline.errors import PipelineError
+
+INDEX = Path("data/index")
+SPLITS = ("train", "val", "test")
+
+_COLUMNS = {
+    "videos.csv": "video path sha256 width height fps frames duration_s problem".split(),
+    "labels.csv": ["video", "start_s", "end_s", "phase"],
+    "splits.csv": ["video", "split"],
+    "phases.csv": ["phase"],
+    "skipped.csv": ["video", "reason"],
+}
+_TEXT = {
+    column: str for column in ("video", "path", "sha256", "problem", "phase", "split", "reason")
+}
+
+
+def read_videos(folder: Path = INDEX) -> pd.DataFrame:
+    """videos.csv: one row per video; `problem` is empty or says why it cannot be read."""
+    return _read(folder / "videos.csv")
+
+
+def read_labels(folder: Path = INDEX) -> pd.DataFrame:
+    """labels.csv: runs of one phase, [start_s, end_s) in seconds, in order, no overlap."""
+    return _read(folder / "labels.csv")
+
+
+def read_splits(folder: Path = INDEX) -> pd.DataFrame:
+    """splits.csv: the split, train, val or test, of each video."""
+    return _read(folder / "splits.csv")
+
+
+def read_phases(folder: Path = INDEX) -> tuple[str, ...]:
+    """The phases in the order of their class numbers."""
+    return tuple(_read(folder / "phases.csv")["phase"])
+
+
+def read_skipped(folder: Path) -> pd.DataFrame:
+    """skipped.csv of data/frames or features: damaged videos that were left out, and why."""
+    return _read(folder / "skipped.csv")
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table with at most six digits after the point; the same table, the same bytes."""
+    text = frame.copy()
+    for column in text.columns:
+        if pd.api.types.is_float_dtype(text[column]):
+            text[column] = [_decimal(value) for value in text[column]]
+    write_text(path, text.to_csv(index=False, lineterminator="\n"))
+
+
+def _decimal(value: float) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """A table with its texts as text: a video called 01 stays 01, an empty field stays empty."""
+    try:
+        table = pd.read_csv(
+            path,
+            dtype=_TEXT,
+            keep_default_na=False,
+            na_values={
+                column: [""] for column in ("width", "height", "fps", "frames", "duration_s")
+            },
+        )
+    except FileNotFoundError:
+        raise PipelineError(
+            f"{path}: not found. `dvc repro` makes it; it belongs to an earlier stage."
+        ) from None
+    missing = [name for name in _COLUMNS[path.name] if name not in table.columns]
+    if missing:
+        raise PipelineError(
+            f"{path}: column {', '.join(missing)} is missing; found {', '.join(table.columns)}."
+        )
+    return table
