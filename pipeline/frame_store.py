@@ -34,30 +34,29 @@ def write_frames(
     Returns:
         The number of frames.
     """
-    with replacing(path) as partial:
-        with h5py.File(partial, "w", libver="v110") as file:
-            jpeg = file.create_dataset(
-                "jpeg",
-                shape=(0,),
-                maxshape=(None,),
-                chunks=(_CHUNK,),
-                dtype=h5py.vlen_dtype(np.uint8),
-                track_times=False,
-            )
-            count = 0
-            times: list[float] = []
-            for encoded, time_s in samples:
-                jpeg.resize((count + 1,))
-                jpeg[count] = np.frombuffer(encoded, dtype=np.uint8)
-                times.append(time_s)
-                count += 1
-            dataset = file.create_dataset(
-                "time_s", data=np.asarray(times, dtype=np.float64), track_times=False
-            )
-            dataset.attrs["units"] = "s"
-            for name in sorted(attributes):
-                file.attrs[name] = attributes[name]
-            file.attrs["format_version"] = FORMAT_VERSION
+    with replacing(path) as partial, h5py.File(partial, "w", libver="v110") as file:
+        jpeg = file.create_dataset(
+            "jpeg",
+            shape=(0,),
+            maxshape=(None,),
+            chunks=(_CHUNK,),
+            dtype=h5py.vlen_dtype(np.uint8),
+            track_times=False,
+        )
+        count = 0
+        times: list[float] = []
+        for encoded, time_s in samples:
+            jpeg.resize((count + 1,))
+            jpeg[count] = np.frombuffer(encoded, dtype=np.uint8)
+            times.append(time_s)
+            count += 1
+        dataset = file.create_dataset(
+            "time_s", data=np.asarray(times, dtype=np.float64), track_times=False
+        )
+        dataset.attrs["units"] = "s"
+        for name in sorted(attributes):
+            file.attrs[name] = attributes[name]
+        file.attrs["format_version"] = FORMAT_VERSION
     return count
 
 

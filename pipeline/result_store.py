@@ -74,7 +74,7 @@ def _reflink_or_copy(source: Path, target: Path) -> None:
     try:
         from dvc_objects.fs.system import reflink
 
-        reflink(str(source), str(target))
+        reflink(str(source), str(target))  # type: ignore[no-untyped-call]
     except (ImportError, OSError):
         target.unlink(missing_ok=True)
         shutil.copyfile(source, target)

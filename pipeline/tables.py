@@ -1,5 +1,6 @@
 """The small tables of data/index that every stage meets through, and skipped.csv."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,17 @@ INDEX = Path("data/index")
 SPLITS = ("train", "val", "test")
 
 _COLUMNS = {
-    "videos.csv": "video path sha256 width height fps frames duration_s problem".split(),
+    "videos.csv": [
+        "video",
+        "path",
+        "sha256",
+        "width",
+        "height",
+        "fps",
+        "frames",
+        "duration_s",
+        "problem",
+    ],
     "labels.csv": ["video", "start_s", "end_s", "phase"],
     "splits.csv": ["video", "split"],
     "phases.csv": ["phase"],
@@ -57,7 +68,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _decimal(value: float) -> str:
-    if pd.isna(value):
+    if math.isnan(value):
         return ""
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
