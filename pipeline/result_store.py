@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 from pipeline.atomic import replacing
 
@@ -29,11 +30,11 @@ def fingerprint(**parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def source_hash(*files: str) -> str:
-    """SHA-256 over the source files that decide the numbers (pass each module's `__file__`)."""
+def source_hash(*modules: ModuleType) -> str:
+    """SHA-256 over the source files of the modules that decide the numbers."""
     digest = hashlib.sha256()
-    for file in files:
-        text = Path(file).read_bytes()
+    for module in modules:
+        text = Path(str(module.__file__)).read_bytes()
         digest.update(len(text).to_bytes(8, "big") + text)
     return digest.hexdigest()
 

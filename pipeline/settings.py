@@ -71,6 +71,20 @@ def read_section(model: type[S], key: str, path: Path = PARAMS) -> S:
         raise PipelineError("\n".join(f"{path}: {line}" for line in lines)) from None
 
 
+def read_all(model: type[S], path: Path = PARAMS) -> S:
+    """The whole of params.yaml as one model with a field per section.
+
+    Raises:
+        PipelineError: As read_section, for every section at once.
+    """
+    params = {key: {} if value is None else value for key, value in read_params(path).items()}
+    try:
+        return model.model_validate(params)
+    except ValidationError as error:
+        lines = [_explain(model, "", item) for item in error.errors()]
+        raise PipelineError("\n".join(f"{path}: {line}" for line in lines)) from None
+
+
 def read_value(key: str, kind: type[Any], path: Path = PARAMS) -> Any:
     """One value by its dotted key, such as `seed` or `data.root`.
 
@@ -89,7 +103,7 @@ def read_value(key: str, kind: type[Any], path: Path = PARAMS) -> Any:
 
 def _explain(model: type[BaseModel], section: str, item: Any) -> str:
     """One line for one of pydantic's errors: key, what was found, what is allowed."""
-    where = ".".join([section, *(str(part) for part in item["loc"])])
+    where = ".".join(str(part) for part in (section, *item["loc"]) if part != "")
     if item["type"] == "extra_forbidden":
         allowed = _fields(model, item["loc"][:-1])
         near = difflib.get_close_matches(str(item["loc"][-1]), allowed, n=1)
@@ -99,7 +113,7 @@ def _explain(model: type[BaseModel], section: str, item: Any) -> str:
         return f"{where}: missing."
     message = str(item["msg"]).removeprefix("Value error, ")
     if not item["loc"]:
-        return f"{where}: {message}"
+        return f"{where}: {message}" if where else message
     return f"{where}: found {item['input']!r}. {message}."
 
 

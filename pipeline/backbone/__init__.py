@@ -1,0 +1,1 @@
+"""Weights from torchvision, a file or a seed to models/backbone.safetensors."""

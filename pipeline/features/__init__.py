@@ -1,0 +1,1 @@
+"""Frames through the backbone, once, to features/<video>.h5."""

@@ -1,0 +1,22 @@
+"""The section `features` of params.yaml."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.settings import Section
+
+
+class FeaturesParams(Section):
+    """How frames become features.
+
+    Attributes:
+        precision: Of the forward pass; bf16 is autocast, about twice as fast and within 1 %.
+        dtype: On disk.
+        crop: Side of the centre crop in pixels; null is what the weights were trained with.
+            Another value scales the resize before it alike.
+    """
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    dtype: Literal["float16", "float32"] = "float16"
+    crop: int | None = Field(None, ge=32)
