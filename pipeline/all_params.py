@@ -1,0 +1,63 @@
+"""All of params.yaml at once, and what its sections must agree on.
+
+Only the command line and the doctor see all rooms' parameters. A stage knows its own, or touching
+a training field would recompute all features.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
+
+from pipeline.backbone.params import BackboneParams
+from pipeline.evaluate.params import EvaluateParams
+from pipeline.features.params import FeaturesParams
+from pipeline.frames.params import FramesParams
+from pipeline.index.params import DataParams, SplitParams
+from pipeline.runtime import RuntimeParams
+from pipeline.settings import PARAMS, Section, read_all
+from pipeline.train.params import ModelParams, TrainParams
+
+
+class AllParams(Section):
+    """params.yaml, section by section."""
+
+    seed: int
+    data: DataParams
+    split: SplitParams
+    frames: FramesParams
+    backbone: BackboneParams
+    features: FeaturesParams
+    model: ModelParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    runtime: RuntimeParams
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.split.scheme == "cholec80-40-40" and self.train.early_stop:
+            raise ValueError(
+                f"split.scheme: cholec80-40-40 has no validation videos, but train.early_stop is "
+                f"{self.train.early_stop}. Set train.early_stop: 0 (train all epochs, keep the "
+                "last weights), or take cholec80-32-8-40 or cholec80-40-8-32"
+            )
+        if self.train.window is not None and self.model.kind != "rnn":
+            raise ValueError(
+                f"train.window is {self.train.window}, but model.kind: {self.model.kind} has no "
+                "state to carry from window to window. Set train.window: null"
+            )
+        if self.train.window is not None and self.model.bidirectional:
+            raise ValueError(
+                f"train.window is {self.train.window}, but a bidirectional network needs the "
+                "whole video. Set train.window: null or model.bidirectional: false"
+            )
+        return self
+
+
+def check_params(path: Path = PARAMS) -> AllParams:
+    """Validate every section of params.yaml and what they must agree on.
+
+    Raises:
+        PipelineError: Names every key that is wrong, what was found and what is allowed.
+    """
+    return read_all(AllParams, path)
