@@ -16,7 +16,7 @@ class RuntimeParams(Section):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = Field(0, ge=0, description="0: one per core")
-    batch: int = Field(16, ge=1, description="images per forward pass of the backbone")
+    batch: int = Field(16, ge=1, description="images per forward pass of the backbone on a GPU")
     threads: int = Field(0, ge=0, description="torch threads, 0: one per core")
     progress: Literal["auto", "bar", "lines", "none"] = "auto"
 

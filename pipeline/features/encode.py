@@ -17,6 +17,9 @@ from pipeline.networks.cnn import Transform
 
 # Batches that wait decoded while the network is busy: two hide the jitter of decoding.
 _BATCHES_AHEAD = 2
+# Libraries pick kernels, and with them the last bits of a result, by shape: a CPU always gets this
+# one, so that features do not depend on runtime.batch. Larger batches are no faster there.
+CPU_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,7 @@ class Encoder:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Features of up to `batch` prepared images (B, 3, H, W) uint8: (B, D) float32, CPU.
 
-        A short batch is filled up, because the kernels that a library picks, and with them the
-        last bits of a result, depend on the shape.
+        A short batch is filled up, so that the last frames of a video meet the same kernels.
         """
         count = len(images)
         if count < self.batch:

@@ -12,7 +12,7 @@ from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.feature_store import write_features
 from pipeline.features import encode as encode_module
-from pipeline.features.encode import Encoder, encode
+from pipeline.features.encode import CPU_BATCH, Encoder, encode
 from pipeline.features.params import FeaturesParams
 from pipeline.frame_store import FrameFile
 from pipeline.networks import cnn
@@ -60,7 +60,9 @@ def run(frames: Path = FRAMES, backbone: Path = BACKBONE, output: Path = FEATURE
     if missing:
         network = build_cnn(header["name"])
         network.load_state_dict(tensors)
-        encoder = Encoder(network, transform, params.precision, _device(runtime), runtime.batch)
+        device = _device(runtime)
+        batch = CPU_BATCH if device.type == "cpu" else runtime.batch
+        encoder = Encoder(network, transform, params.precision, device, batch)
         attributes = {
             "backbone": header["name"],
             "weights": header["weights"],
