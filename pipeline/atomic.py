@@ -1,9 +1,12 @@
 """Files that are whole or absent: written beside their name, synced, then renamed."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pipeline.errors import PipelineError
 
 
 @contextmanager
@@ -22,6 +25,14 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             os.close(descriptor)
         os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        # HDF5 and safetensors wrap the system's error in words of their own.
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            raise PipelineError(
+                f"{path.parent}: no space left on this disk for {path.name}. What was finished "
+                "is kept. Free some space (`python -m pipeline store prune`), then run again."
+            ) from None
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -110,7 +110,7 @@ def test_the_transform_is_the_one_torchvision_documents():
     preset = torchvision.models.ResNet50_Weights.IMAGENET1K_V2.transforms()
     ours = transform_of(preset)
     pixels = ours.normalise(ours.prepare(image)[None])[0]
-    # torchvision's preset resizes in float and rounds, ours in uint8: one level of 255 apart at most.
+    # The preset resizes in float and rounds, ours in uint8: at most one level of 255 apart.
     level = 1 / 255 / min(ours.std)
     torch.testing.assert_close(pixels, preset(image), atol=level * 1.001, rtol=0)
     assert (pixels - preset(image)).abs().mean() < level / 4

@@ -1,0 +1,40 @@
+"""The section `frames` of params.yaml."""
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from pipeline.settings import Section
+from pipeline.timebase import exact_fps
+
+
+def _is_rate(value: Any) -> Any:
+    exact_fps(value)
+    return value
+
+
+class FramesParams(Section):
+    """Which frames are taken, and how they are kept.
+
+    Attributes:
+        fps: Frames per second of video; 1, 0.5 or "30000/1001".
+        short_side: Length in pixels that the shorter side is resized to.
+        crop_borders: Cut off the black borders of the endoscope's view, by one box per video.
+        quality: Of the JPEGs.
+        decoder: decord, or PyAV where decord has no wheel.
+        on_error: `stop` ends the stage after all other videos; `skip` leaves damaged videos out
+            and the report names them.
+    """
+
+    fps: Annotated[int | float | str, AfterValidator(_is_rate)] = 1
+    short_side: int = Field(256, ge=32)
+    crop_borders: bool = False
+    quality: int = Field(95, ge=1, le=100)
+    decoder: Literal["decord", "pyav"] = "decord"
+    on_error: Literal["stop", "skip"] = "stop"
+
+    @property
+    def rate(self) -> Fraction:
+        """`fps` as the exact rate that was meant."""
+        return exact_fps(self.fps)

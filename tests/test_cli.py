@@ -1,0 +1,84 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline import cli
+from pipeline.errors import PipelineError
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_help_lists_every_stage():
+    result = run("-m", "pipeline", "--help")
+    assert result.returncode == 0
+    for name in ("index", "frames", "backbone", "features", "train", "evaluate", "doctor"):
+        assert name in result.stdout
+
+
+def test_help_index_and_frames_import_no_torch():
+    code = (
+        "import sys, pipeline.cli, pipeline.all_params, pipeline.index.stage, "
+        "pipeline.frames.stage; sys.exit('torch' in sys.modules)"
+    )
+    assert run("-c", code).returncode == 0
+    code = "import sys, pipeline.cli; sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
+    assert run("-c", code).returncode == 0
+
+
+def test_a_mistake_is_printed_without_a_traceback(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["surgphase", "index"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("ERROR: params.yaml: not found.")
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_a_mistake_in_a_late_section_stops_the_first_stage(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("early_stop: 10", "early_stopp: 10"))
+    monkeypatch.chdir(tmp_path)
+    started = time.monotonic()
+    with pytest.raises(PipelineError, match=r"train\.early_stopp.*Did you mean `early_stop`"):
+        cli.index()
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("scheme: column", "scheme: cholec80-40-40", "no validation videos, but train.early_stop"),
+        ("bidirectional: false", "bidirectional: true", "bidirectional network needs the whole"),
+        ("kind: rnn", "kind: tecno", "has no state to carry"),
+        ("seed: 1", "sead: 1", r"sead: unknown key\. Did you mean `seed`"),
+    ],
+)
+def test_sections_that_do_not_fit_together_are_named(tmp_path, old, new, message):
+    from pathlib import Path
+
+    from pipeline.all_params import check_params
+
+    text = (Path(__file__).parents[1] / "params.yaml").read_text()
+    check_params(Path(__file__).parents[1] / "params.yaml")
+    text = text.replace(old, new).replace("window: null", "window: 16")
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(PipelineError, match=message):
+        check_params(tmp_path / "params.yaml")
