@@ -1,0 +1,66 @@
+"""The sections `data` and `split` of params.yaml."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.settings import Number, Section
+
+
+class DataParams(Section):
+    """Where the videos and labels are, and how they lie there.
+
+    Attributes:
+        root: The dataset's folder.
+        layout: See docs/datasets.md.
+    """
+
+    root: str = Field(min_length=1)
+    layout: Literal["cholec80", "cataract101", "csv"]
+
+
+class SplitParams(Section):
+    """Which video is for training, validation and test.
+
+    Attributes:
+        scheme: A protocol of Cholec80; `column`: the column `split` of the labels table (layout
+            csv); `lists`: the three lists below; `random`: by video, drawn from `seed`.
+        train: Videos, for `lists`.
+        val: Videos, for `lists`.
+        test: Videos, for `lists`.
+        val_share: Share of the videos, for `random`.
+        test_share: Share of the videos, for `random`.
+    """
+
+    scheme: Literal[
+        "column", "lists", "random", "cholec80-40-40", "cholec80-32-8-40", "cholec80-40-8-32"
+    ]
+    train: list[str] = Field(default_factory=list)
+    val: list[str] = Field(default_factory=list)
+    test: list[str] = Field(default_factory=list)
+    val_share: Number = Field(0.1, ge=0, lt=1)
+    test_share: Number = Field(0.3, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits_its_scheme(self) -> Self:
+        if self.val_share + self.test_share >= 1:
+            raise ValueError(
+                f"split: val_share {self.val_share} and test_share {self.test_share} leave "
+                "nothing to train on; their sum must be below 1"
+            )
+        lists = {"train": self.train, "val": self.val, "test": self.test}
+        if self.scheme != "lists" and any(lists.values()):
+            raise ValueError(
+                f"split: train, val and test are given, but split.scheme is {self.scheme}. "
+                "Set split.scheme: lists, or remove the lists"
+            )
+        seen: dict[str, str] = {}
+        for split, videos in lists.items():
+            for video in videos:
+                if video in seen:
+                    raise ValueError(
+                        f"split: the video {video} is in split.{seen[video]} and in "
+                        f"split.{split}; one video belongs to one split"
+                    )
+                seen[video] = split
+        return self

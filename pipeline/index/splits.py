@@ -1,0 +1,84 @@
+"""Which video is for training, validation and test."""
+
+import random
+import re
+
+from pipeline.errors import PipelineError
+from pipeline.index.layouts.dataset import Dataset
+from pipeline.index.params import SplitParams
+from pipeline.seeding import derived_seed
+from pipeline.tables import SPLITS
+
+# Last video of train, of val and of test, as the protocols are published.
+_PROTOCOLS = {
+    "cholec80-40-40": (40, 40, 80),
+    "cholec80-32-8-40": (32, 40, 80),
+    "cholec80-40-8-32": (40, 48, 80),
+}
+
+
+def split_videos(params: SplitParams, dataset: Dataset, seed: int) -> dict[str, str]:
+    """The split of each video; videos in none of them are left out.
+
+    Raises:
+        PipelineError: A list names an unknown video, the table has no column `split`, or train or
+            test would be empty.
+    """
+    videos = sorted(dataset.paths)
+    if params.scheme == "column":
+        if dataset.split is None:
+            raise PipelineError(
+                "params.yaml: split.scheme: found column, but the labels table has no column "
+                "`split`. Add it, or set split.scheme to lists or random."
+            )
+        splits = dataset.split
+    elif params.scheme == "lists":
+        splits = _listed(params, videos)
+    elif params.scheme == "random":
+        splits = _drawn(params, videos, seed)
+    else:
+        splits = _protocol(params.scheme, videos)
+    for needed in ("train", "test"):
+        if needed not in splits.values():
+            raise PipelineError(
+                f"split.scheme {params.scheme}: no video in {needed}. Found "
+                f"{', '.join(videos[:8])}{', ...' if len(videos) > 8 else ''}."
+            )
+    return {video: splits[video] for video in videos if video in splits}
+
+
+def _listed(params: SplitParams, videos: list[str]) -> dict[str, str]:
+    splits = {video: split for split in SPLITS for video in getattr(params, split)}
+    unknown = sorted(set(splits) - set(videos))
+    if unknown:
+        raise PipelineError(
+            f"params.yaml: split: {', '.join(unknown)} not among the videos of data.root "
+            f"({', '.join(videos[:8])}{', ...' if len(videos) > 8 else ''})."
+        )
+    return splits
+
+
+def _drawn(params: SplitParams, videos: list[str], seed: int) -> dict[str, str]:
+    """At least one video for test, and for val where its share is not 0."""
+    order = videos.copy()
+    random.Random(derived_seed(seed, "split")).shuffle(order)
+    tests = max(1, round(len(order) * params.test_share))
+    vals = max(1, round(len(order) * params.val_share)) if params.val_share else 0
+    return {
+        video: "test" if place < tests else "val" if place < tests + vals else "train"
+        for place, video in enumerate(order)
+    }
+
+
+def _protocol(scheme: str, videos: list[str]) -> dict[str, str]:
+    last_train, last_val, last_test = _PROTOCOLS[scheme]
+    splits = {}
+    for video in videos:
+        number = re.fullmatch(r"\D*0*(\d+)", video)
+        if number is None or not 1 <= int(number[1]) <= last_test:
+            raise PipelineError(
+                f"split.scheme {scheme} is for video01 to video80; found {video}. Use lists."
+            )
+        place = int(number[1])
+        splits[video] = "train" if place <= last_train else "val" if place <= last_val else "test"
+    return splits

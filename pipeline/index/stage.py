@@ -1,0 +1,114 @@
+"""The index stage: data.root to data/index/{videos,labels,splits,phases}.csv."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.errors import PipelineError
+from pipeline.index.hashes import content_hashes
+from pipeline.index.layouts import cataract101, cholec80, csv_table
+from pipeline.index.layouts.dataset import Dataset
+from pipeline.index.params import DataParams, SplitParams
+from pipeline.index.probe import Probe, probe
+from pipeline.index.splits import split_videos
+from pipeline.runtime import read_runtime
+from pipeline.settings import read_section, read_value
+from pipeline.tables import INDEX, write_table
+
+
+def run(output: Path = INDEX) -> str:
+    """Read the dataset, check it as a whole, write the tables.
+
+    Returns:
+        Notes, one per line, and a line with the number of videos in each split.
+
+    Raises:
+        PipelineError: Lists everything that is wrong with labels and splits, by file and line.
+    """
+    dataset, probes, splits, notes = _read()
+    root = Path(read_value("data.root", str))
+    hashes = content_hashes([dataset.paths[video] for video in splits], read_runtime().progress)
+    rows = []
+    for video in splits:
+        path = dataset.paths[video]
+        about = {"video": video, "path": path.relative_to(root).as_posix(), "sha256": hashes[path]}
+        extra = {name: values.get(video, "") for name, values in dataset.columns.items()}
+        rows.append(about | asdict(probes[video]) | extra)
+    write_table(pd.DataFrame(rows), output / "videos.csv")
+    labels = [
+        (video, run.start_s, run.end_s, run.phase)
+        for video in splits
+        for run in dataset.runs.get(video, [])
+    ]
+    write_table(
+        pd.DataFrame(labels, columns=["video", "start_s", "end_s", "phase"]),
+        output / "labels.csv",
+    )
+    write_table(
+        pd.DataFrame(list(splits.items()), columns=["video", "split"]), output / "splits.csv"
+    )
+    write_table(pd.DataFrame({"phase": list(dataset.phases)}), output / "phases.csv")
+    counts = pd.Series(list(splits.values())).value_counts()
+    summary = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("train", "val", "test"))
+    return "\n".join(
+        [*(f"note: {note}" for note in notes), f"{output}: {len(splits)} videos: {summary}"]
+    )
+
+
+def survey() -> tuple[float, int, list[str]]:
+    """What the doctor shows of the dataset, without hashing it.
+
+    Returns:
+        Hours of video, number of videos, notes.
+
+    Raises:
+        PipelineError: As run.
+    """
+    _, probes, splits, notes = _read()
+    return sum(p.duration_s for p in probes.values()) / 3600, len(splits), notes
+
+
+def _read() -> tuple[Dataset, dict[str, Probe], dict[str, str], list[str]]:
+    """The dataset, what is in its videos, its splits, and notes for the user."""
+    data = read_section(DataParams, "data")
+    known: dict[Path, Probe] = {}
+
+    def probe_once(path: Path) -> Probe:
+        if path not in known:
+            known[path] = probe(path)
+        return known[path]
+
+    layout = {"cholec80": cholec80, "cataract101": cataract101, "csv": csv_table}[data.layout]
+    dataset = layout.read(Path(data.root), probe_once)
+    if dataset.problems:
+        count = len(dataset.problems)
+        raise PipelineError(
+            f"{data.root}: {count} {'problem' if count == 1 else 'problems'} with the labels:\n"
+            + "\n".join(f"  {problem}" for problem in dataset.problems)
+        )
+    splits = split_videos(read_section(SplitParams, "split"), dataset, read_value("seed", int))
+    probes = {video: probe_once(dataset.paths[video]) for video in splits}
+    return dataset, probes, splits, dataset.notes + _notes(dataset, probes, splits)
+
+
+def _notes(dataset: Dataset, probes: dict[str, Probe], splits: dict[str, str]) -> list[str]:
+    notes = [
+        f"{video}: {found.problem}: {dataset.paths[video]}. The frames stage will list it."
+        for video, found in probes.items()
+        if found.problem
+    ]
+    left_out = sorted(set(dataset.paths) - set(splits))
+    if left_out:
+        notes.append(f"in no split and left out: {', '.join(left_out)}")
+    seen: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
+    for video, split in splits.items():
+        seen[split] |= {run.phase for run in dataset.runs.get(video, [])}
+    for split in ("val", "test"):
+        unseen = [phase for phase in dataset.phases if phase in seen[split] - seen["train"]]
+        if unseen:
+            notes.append(
+                f"{split} has phases that train never shows: {', '.join(unseen)}. No model can "
+                "learn them; they count as errors. Move a video with them to train."
+            )
+    return notes

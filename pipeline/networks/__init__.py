@@ -1,0 +1,1 @@
+"""Networks, one per file: tensors in, tensors out; no files, no params object."""

@@ -1,0 +1,109 @@
+"""The features of a split's videos with their labels, aligned by time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import PipelineError
+from pipeline.feature_store import read_features
+from pipeline.tables import INDEX, read_labels, read_phases, read_skipped, read_splits
+from pipeline.timebase import labels_at
+
+FEATURES = Path("features")
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One video as a temporal network sees it.
+
+    Attributes:
+        video: Identifier.
+        features: (T, D) float16 or float32.
+        labels: (T,) int64, -1 where unlabelled.
+        time_s: (T,) float64 seconds.
+        fps: Frames per second of the sequence.
+        weights_hash: SHA-256 of the backbone that made the features.
+        fingerprint: Of the features.
+    """
+
+    video: str
+    features: NDArray[np.floating]
+    labels: NDArray[np.int64]
+    time_s: NDArray[np.float64]
+    fps: float
+    weights_hash: str
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        if not len(self.features) == len(self.labels) == len(self.time_s):
+            raise ValueError(
+                f"{self.video}: {len(self.features)} features, {len(self.labels)} labels and "
+                f"{len(self.time_s)} times are not aligned"
+            )
+
+
+def read_split(split: str, features: Path = FEATURES, index: Path = INDEX) -> list[Sequence]:
+    """The videos of a split, in the order of splits.csv, without those skipped as damaged.
+
+    Raises:
+        PipelineError: A video has no features, or its features come from another backbone than
+            those of the videos before it.
+    """
+    splits, labels, phases = read_splits(index), read_labels(index), read_phases(index)
+    skipped = set(read_skipped(features)["video"])
+    sequences: list[Sequence] = []
+    for video in splits.loc[splits["split"] == split, "video"]:
+        if video in skipped:
+            continue
+        path = features / f"{video}.h5"
+        content = read_features(path)
+        runs = labels[labels["video"] == video]
+        sequence = Sequence(
+            video=video,
+            features=content.features,
+            labels=_labels(content.time_s, runs, phases, index),
+            time_s=content.time_s,
+            fps=float(content.attributes["fps"]),
+            weights_hash=str(content.attributes["weights_hash"]),
+            fingerprint=str(content.attributes["fingerprint"]),
+        )
+        if sequences:
+            _same_backbone(sequences[0], sequence, path)
+        sequences.append(sequence)
+    return sequences
+
+
+def _labels(
+    time_s: NDArray[np.float64], runs: pd.DataFrame, phases: tuple[str, ...], index: Path
+) -> NDArray[np.int64]:
+    number = {phase: i for i, phase in enumerate(phases)}
+    unknown = sorted(set(runs["phase"]) - set(number))
+    if unknown:
+        raise PipelineError(
+            f"{index / 'labels.csv'}: unknown phase {', '.join(unknown)}. Allowed: "
+            f"{', '.join(phases)} ({index / 'phases.csv'})."
+        )
+    classes = np.array([number[phase] for phase in runs["phase"]], dtype=np.int64)
+    return labels_at(
+        time_s,
+        runs["start_s"].to_numpy(dtype=np.float64),
+        runs["end_s"].to_numpy(dtype=np.float64),
+        classes,
+    )
+
+
+def _same_backbone(first: Sequence, other: Sequence, path: Path) -> None:
+    if other.features.shape[1] != first.features.shape[1]:
+        raise PipelineError(
+            f"{path}: {other.features.shape[1]}-d features, but those of {first.video} are "
+            f"{first.features.shape[1]}-d. Remove {path.parent} and run `dvc repro`."
+        )
+    if (other.weights_hash, other.fps) != (first.weights_hash, first.fps):
+        raise PipelineError(
+            f"{path}: made with other parameters than {first.video}: backbone "
+            f"{other.weights_hash[:12]} at {other.fps:g} fps, not {first.weights_hash[:12]} at "
+            f"{first.fps:g} fps. Remove {path.parent} and run `dvc repro`."
+        )
