@@ -131,7 +131,7 @@ def _reporter(live: Live, progress: Progress) -> Callable[[Epoch], None]:
         for name, value in asdict(row).items():
             if name != "epoch" and value is not None:
                 live.log_metric(name, value)
-        live.next_step()
+        live.next_step()  # type: ignore[no-untyped-call]
         note = f"loss {row.train_loss:.4f}"
         if row.val_macro_f1 is not None:
             note += f"  val loss {row.val_loss:.4f}  val macro F1 {row.val_macro_f1:.3f}"

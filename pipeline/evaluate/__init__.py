@@ -1,0 +1,1 @@
+"""Features and temporal model to metrics, predictions, figures and the report."""

@@ -1,0 +1,344 @@
+"""Metrics against the figures of the published scripts, slow second versions, and properties."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
+
+from pipeline.evaluate.frame_metrics import aggregates, confusion, nan_mean, scores
+from pipeline.evaluate.relaxed_metrics import (
+    per_phase,
+    relaxed_difference,
+    relaxed_scores,
+    relaxed_summary,
+    rule_for,
+)
+from pipeline.evaluate.segment_metrics import edit_score, match_runs
+from pipeline.evaluate.summary import summarise
+from pipeline.phases import CHOLEC80, M2CAI16
+from pipeline.segments import segments
+
+RULE = rule_for(CHOLEC80)
+GENERATOR = np.random.default_rng(5)
+
+
+def cholec80(folder):
+    """Videos 41 to 60 at 1 fps. The official script drops the first line of each file."""
+    videos = {}
+    for truth in sorted((folder / "labels/cholec80/gt").glob("*.txt")):
+        pair = [
+            np.loadtxt(folder / "labels/cholec80" / kind / truth.name, dtype=np.int64)[1:, 1]
+            for kind in ("gt", "tmrnet")
+        ]
+        videos[truth.stem] = (pair[0], pair[1])
+    assert len(videos) == 20
+    return videos
+
+
+def relaxed(videos, mode):
+    return [relaxed_scores(g, p, relaxed_difference(g, p, RULE, 10, mode), 7) for g, p in videos]
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        (
+            "official",
+            {
+                "jaccard": ("75.32", "6.90"),
+                "precision": ("87.49", "3.07"),
+                "recall": ("86.71", "8.54"),
+                "accuracy": ("87.00", "11.67"),
+            },
+        ),
+        (
+            "corrected",
+            {
+                "jaccard": ("76.71", "6.00"),
+                "precision": ("88.65", "3.04"),
+                "recall": ("87.83", "7.25"),
+                "accuracy": ("87.48", "11.74"),
+            },
+        ),
+    ],
+)
+def test_relaxed_figures_are_those_of_the_official_script(shared_data, mode, expected):
+    summary = relaxed_summary(relaxed(cholec80(shared_data).values(), mode))
+    found = {
+        name: (f"{100 * value['mean']:.2f}", f"{100 * value['std']:.2f}")
+        for name, value in summary.items()
+    }
+    assert found == expected
+
+
+def test_relaxed_figures_per_phase_are_those_of_the_official_script(shared_data):
+    values = per_phase(relaxed(cholec80(shared_data).values(), "official"))
+    found = [
+        "/".join(f"{100 * values[name][phase]:.2f}" for name in ("jaccard", "precision", "recall"))
+        for phase in range(7)
+    ]
+    assert found == [
+        "62.83/87.81/69.22",
+        "81.88/91.08/89.54",
+        "79.37/89.38/89.02",
+        "82.24/88.18/94.41",
+        "76.64/88.50/89.08",
+        "72.53/86.04/82.82",
+        "71.74/81.46/92.85",
+    ]
+
+
+def test_strict_figures_are_the_published_ones(shared_data):
+    summary = summarise(cholec80(shared_data), CHOLEC80, 1.0, 10)
+    frame = summary["frame"]
+    assert f"{100 * frame['accuracy']['mean']:.3f}" == "85.953"
+    assert f"{100 * frame['accuracy']['std']:.3f}" == "11.440"
+    found = {
+        name: f"{100 * frame[name]['mean']:.3f}/{100 * frame[name]['per_phase_mean']:.3f}"
+        for name in ("precision", "recall", "jaccard", "f1")
+    }
+    assert found == {
+        "precision": "83.791/83.767",
+        "recall": "83.134/83.103",
+        "jaccard": "70.970/70.940",
+        "f1": "81.070/81.048",
+    }
+    assert f"{100 * summary['segment']['edit']:.3f}" == "16.930"
+    assert f"{100 * summary['relaxed']['official']['jaccard']['mean']:.2f}" == "75.32"
+
+
+@pytest.mark.parametrize("name", ["50salads-mid", "gtea"])
+def test_segmental_figures_are_those_of_the_reference_code(shared_data, name):
+    expected = json.loads((shared_data / "segmentation/expected.json").read_text())[name]
+    archive = np.load(shared_data / f"segmentation/{name}.npz")
+    videos = segmentation(archive)
+    assert len(videos) == expected["videos"]
+    accuracy = 100 * np.mean([np.mean(g == p) for g, p in videos])
+    assert accuracy == pytest.approx(expected["acc"], abs=1e-9)
+    edit = 100 * np.mean([edit_score(g, p, background=0) for g, p in videos])
+    assert edit == pytest.approx(expected["edit"], abs=1e-9)
+    for percent in (10, 25, 50):
+        f1 = 100 * np.mean([match_runs(g, p, percent / 100, background=0).f1 for g, p in videos])
+        assert f1 == pytest.approx(expected[f"f1@{percent}"], abs=1e-9)
+
+
+def segmentation(archive):
+    truths = sorted(key for key in archive.files if key.startswith("true"))
+    predictions = sorted(key for key in archive.files if key.startswith("pred"))
+    return [
+        (archive[g].astype(np.int64), archive[p].astype(np.int64))
+        for g, p in zip(truths, predictions, strict=True)
+    ]
+
+
+def two_phases(switch):
+    truth = np.repeat([0, 1], 60)
+    return truth, np.repeat([0, 1], [switch, 120 - switch])
+
+
+def test_golden_a_late_switch_is_forgiven():
+    g, p = two_phases(65)
+    found = relaxed([(g, p)], "official")[0]
+    assert found.accuracy == 1
+    assert np.minimum(found.jaccard[:2], 1).tolist() == [1, 1]
+
+
+def test_golden_an_early_switch_meets_the_bug_of_the_script():
+    g, p = two_phases(55)
+    found = relaxed([(g, p)], "official")[0]
+    assert round(100 * found.accuracy, 3) == 95.833
+    assert round(100 * found.jaccard[0], 2) == 91.67
+    assert round(100 * found.jaccard[1], 2) == 92.31
+    assert relaxed([(g, p)], "corrected")[0].accuracy == 1
+
+
+def test_golden_a_short_phase_that_was_never_predicted():
+    g = np.repeat([0, 1], [60, 8])
+    found = relaxed([(g, np.zeros(68, dtype=np.int64))], "official")[0]
+    assert found.accuracy == found.jaccard[1] == found.recall[1] == 1
+    assert np.isinf(found.precision[1])
+    assert per_phase([found])["precision"][1] == 1
+
+
+def test_m2cai16_has_its_special_phases_one_later():
+    shifted = rule_for(M2CAI16)
+    assert {c - 1 for c in shifted.late} == set(RULE.late)
+    assert {c - 1 for c in shifted.early} == set(RULE.early)
+    assert rule_for(tuple(reversed(CHOLEC80))) is None
+
+
+def random_video(phases=7, runs=12):
+    truth = np.repeat(GENERATOR.integers(0, phases, runs), GENERATOR.integers(1, 40, runs))
+    prediction = np.roll(truth, int(GENERATOR.integers(-12, 12)))
+    noise = GENERATOR.random(len(truth)) < 0.1
+    return truth, np.where(noise, GENERATOR.integers(0, phases, len(truth)), prediction)
+
+
+def slow_relaxed(truth, prediction, t, mode):
+    """The rule frame by frame, from its text."""
+    correct = [int(p) == int(g) for g, p in zip(truth, prediction, strict=True)]
+    found = segments(truth)
+    for phase, start, end in zip(found.label + 1, found.start, found.end, strict=True):
+        size = min(t, end - start)
+        for i in range(size):
+            d = prediction[start + i] - truth[start + i]
+            if d == -1 or (phase in (6, 7) and d == -2):
+                correct[start + i] = True
+            last = end - size + i
+            d = prediction[last] - truth[last]
+            if d == 1 or (phase in (4, 5, 6, 7) and d == 2):
+                correct[start + i if mode == "official" else last] = True
+    return correct
+
+
+@pytest.mark.parametrize("mode", ["official", "corrected"])
+def test_the_relaxed_rule_agrees_with_its_text_frame_by_frame(mode):
+    for _ in range(40):
+        g, p = random_video()
+        fast = relaxed_difference(g, p, RULE, 10, mode) == 0
+        assert fast.tolist() == slow_relaxed(g, p, 10, mode)
+
+
+def slow_f1(truth, prediction, overlap):
+    g, p = segments(truth), segments(prediction)
+    taken, tp, fp = set(), 0, 0
+    for label, start, end in zip(p.label, p.start, p.end, strict=True):
+        best, place = -1.0, -1
+        for i, (other, first, last) in enumerate(zip(g.label, g.start, g.end, strict=True)):
+            frames = set(range(start, end)), set(range(first, last))
+            iou = len(frames[0] & frames[1]) / len(frames[0] | frames[1])
+            if (iou if label == other else 0.0) > best:
+                best, place = (iou if label == other else 0.0), i
+        if best >= overlap and place not in taken:
+            tp += 1
+            taken.add(place)
+        else:
+            fp += 1
+    return 2 * tp / (2 * tp + fp + len(g) - len(taken))
+
+
+def test_f1_at_k_agrees_with_a_slow_version():
+    for _ in range(20):
+        g, p = random_video(phases=4, runs=6)
+        for overlap in (0.1, 0.25, 0.5):
+            assert match_runs(g, p, overlap).f1 == pytest.approx(slow_f1(g, p, overlap))
+
+
+def slow_edit(a, b):
+    table = np.zeros((len(a) + 1, len(b) + 1))
+    table[:, 0], table[0] = np.arange(len(a) + 1), np.arange(len(b) + 1)
+    for i in range(len(a)):
+        for j in range(len(b)):
+            table[i + 1, j + 1] = min(
+                table[i, j + 1] + 1, table[i + 1, j] + 1, table[i, j] + (a[i] != b[j])
+            )
+    return table[-1, -1]
+
+
+def test_the_edit_score_agrees_with_the_textbook_table():
+    for _ in range(20):
+        g, p = random_video(phases=4, runs=9)
+        a, b = segments(p).label, segments(g).label
+        assert edit_score(g, p) == pytest.approx(1 - slow_edit(a, b) / max(len(a), len(b)))
+
+
+def test_pooled_scores_are_those_of_scikit_learn():
+    g, p = random_video()
+    found = scores(confusion(g, p, 7))
+    for name, reference in (
+        ("precision", precision_score),
+        ("recall", recall_score),
+        ("jaccard", jaccard_score),
+        ("f1", f1_score),
+    ):
+        expected = reference(g, p, labels=range(7), average=None, zero_division=0)
+        np.testing.assert_allclose(np.nan_to_num(getattr(found, name)), expected)
+
+
+def test_a_hallucinated_phase_scores_zero_and_an_absent_one_nothing():
+    found = scores(confusion(np.array([0, 0]), np.array([0, 1]), 3))
+    np.testing.assert_array_equal(found.f1, [2 / 3, 0, np.nan])
+    np.testing.assert_array_equal(found.precision, [1, 0, np.nan])
+    np.testing.assert_array_equal(found.recall, [0.5, np.nan, np.nan])
+
+
+def test_means_over_cells_phases_and_videos_differ_and_are_named():
+    cells = np.array([[1.0, np.nan], [0.5, 0.0]])
+    found = aggregates(cells, np.array([0.7, 0.1]))
+    assert found["mean"] == pytest.approx(0.5)
+    assert found["per_phase_mean"] == pytest.approx((0.75 + 0.0) / 2)
+    assert found["per_video_mean"] == pytest.approx((1.0 + 0.25) / 2)
+    assert found["pooled"] == pytest.approx(0.4)
+    assert np.isnan(nan_mean(np.array([np.nan]), 0))
+
+
+def leaves(node):
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from leaves(value)
+    else:
+        yield node
+
+
+def test_a_perfect_prediction_scores_one_everywhere():
+    videos = {str(i): (g, g) for i, (g, _) in enumerate(random_video() for _ in range(3))}
+    summary = summarise(videos, CHOLEC80, 1.0, 10)
+    for group in ("frame", "segment", "relaxed"):
+        for key in ("frames", "std", "per_phase_std", "per_video_std"):
+            summary[group].pop(key, None)
+    for name in ("precision", "recall", "f1", "jaccard", "accuracy"):
+        assert summary["frame"][name]["mean"] == 1
+        assert summary["frame"][name]["pooled"] == 1
+    assert summary["segment"]["edit"] == summary["segment"]["f1_50"]["pooled"] == 1
+    assert summary["relaxed"]["official"]["accuracy"]["mean"] == 1
+
+
+def test_renaming_phases_leaves_strict_and_segmental_figures_alone():
+    names = [f"p{i}" for i in range(7)]
+    videos = {str(i): random_video() for i in range(4)}
+    order = GENERATOR.permutation(7)
+    renamed = {video: (order[g], order[p]) for video, (g, p) in videos.items()}
+    one, two = (summarise(v, names, 1.0, 10) for v in (videos, renamed))
+    assert one["segment"] == two["segment"]
+    flat = (np.array(list(leaves(summary["frame"]))) for summary in (one, two))
+    np.testing.assert_allclose(*flat, atol=2e-6)
+    assert "relaxed" not in one
+
+
+def test_corrected_accuracy_is_never_below_strict_and_equals_official_without_early_ones():
+    for _ in range(20):
+        g, p = random_video()
+        strict = np.mean(g == p)
+        assert relaxed([(g, p)], "corrected")[0].accuracy >= strict
+    g, p = two_phases(70)
+    for a, b in zip(relaxed([(g, p)], "official"), relaxed([(g, p)], "corrected"), strict=True):
+        assert a.accuracy == b.accuracy
+
+
+def test_unlabelled_frames_take_part_in_nothing():
+    g, p = random_video()
+    gap = np.r_[np.full(30, -1), g, np.full(10, -1)]
+    padded = np.r_[np.zeros(30, dtype=np.int64), p, np.full(10, 6)]
+    names = [f"p{i}" for i in range(7)]
+    assert summarise({"v": (g, p)}, names, 1, 10) == summarise({"v": (gap, padded)}, names, 1, 10)
+
+
+def test_one_frame_one_phase_and_no_label_are_no_special_cases():
+    one = np.zeros(1, dtype=np.int64)
+    summary = summarise({"v": (one, one)}, CHOLEC80, 1.0, 10)
+    assert summary["frame"]["accuracy"] == {"mean": 1.0, "std": None, "pooled": 1.0}
+    assert summary["phase"]["CleaningCoagulation"]["f1"] is None
+    assert summarise({"v": (one - 1, one)}, CHOLEC80, 1.0, 10) == {"videos": 0, "frames": 0}
+    json.dumps(summary, allow_nan=False)
+
+
+def test_labels_outside_the_classes_are_refused():
+    with pytest.raises(ValueError, match="labels from 0 to 7, allowed: 0 to 6"):
+        confusion(np.array([0]), np.array([7]), 7)
+
+
+def test_runs_and_frames_are_two_views_of_one_thing():
+    g, _ = random_video()
+    np.testing.assert_array_equal(segments(g).frames(), g)
+    assert (np.diff(segments(g).label) != 0).all()
