@@ -8,7 +8,7 @@ import lightning_fabric
 import numpy as np
 import pandas as pd
 import torch
-from dvclive import Live
+from dvclive.live import Live
 
 from pipeline.checkpoint import save_checkpoint
 from pipeline.errors import PipelineError

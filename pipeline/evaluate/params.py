@@ -1,0 +1,15 @@
+"""The section `evaluate` of params.yaml."""
+
+from pydantic import Field
+
+from pipeline.settings import Number, Section
+
+
+class EvaluateParams(Section):
+    """How predictions are scored.
+
+    Attributes:
+        relaxed_seconds: Tolerance at transitions of the relaxed metrics; 10 in the challenge.
+    """
+
+    relaxed_seconds: Number = Field(10, ge=0)
