@@ -13,32 +13,32 @@ Image = NDArray[np.uint8]
 # Colour shift of the tissue by phase, RGB. Weak against the shift by operation, so that colour
 # alone does not tell phases apart.
 _TINT = {
-    "Access": (14, 14, 6),
-    "Exploration": (0, 4, 6),
-    "Dissection": (8, -2, -6),
-    "Clipping": (-2, 6, -6),
-    "Separation": (-14, -6, -2),
-    "Haemostasis": (10, -12, -8),
-    "Retrieval": (-4, 2, 10),
+    "Access": (20, 24, 12),
+    "Exploration": (4, 8, 10),
+    "Dissection": (10, -4, -8),
+    "Clipping": (-4, 10, -8),
+    "Separation": (-26, -12, -4),
+    "Haemostasis": (12, -20, -14),
+    "Retrieval": (-8, 4, 18),
 }
 # Instruments by phase: kind and share of the time for which it is in view. Phases share most of
 # them, so that one frame is often ambiguous.
 _TOOLS: dict[str, tuple[tuple[str, float], ...]] = {
-    "Access": (("trocar", 0.55),),
+    "Access": (("trocar", 0.6),),
     "Exploration": (("grasper", 0.6),),
-    "Dissection": (("grasper", 0.6), ("hook", 0.6)),
-    "Clipping": (("grasper", 0.5), ("clipper", 0.6)),
-    "Separation": (("grasper", 0.5), ("hook", 0.5), ("scissors", 0.35)),
-    "Haemostasis": (("suction", 0.6), ("grasper", 0.3)),
-    "Retrieval": (("grasper", 0.5), ("bag", 0.6)),
+    "Dissection": (("grasper", 0.5), ("hook", 0.7)),
+    "Clipping": (("grasper", 0.4), ("clipper", 0.65)),
+    "Separation": (("grasper", 0.4), ("scissors", 0.7)),
+    "Haemostasis": (("suction", 0.65), ("grasper", 0.2)),
+    "Retrieval": (("grasper", 0.3), ("bag", 0.65)),
 }
 # Shaft colour, tip colour, shaft width in pixels.
 _LOOK: dict[str, tuple[tuple[int, int, int], tuple[int, int, int], int]] = {
-    "grasper": ((70, 72, 78), (176, 180, 186), 17),
-    "hook": ((38, 38, 42), (205, 170, 80), 12),
-    "clipper": ((96, 104, 120), (120, 170, 220), 22),
-    "scissors": ((60, 62, 66), (225, 225, 230), 13),
-    "suction": ((150, 154, 160), (100, 104, 110), 15),
+    "grasper": ((70, 72, 78), (176, 180, 186), 20),
+    "hook": ((38, 38, 42), (215, 175, 70), 15),
+    "clipper": ((84, 104, 140), (110, 170, 230), 30),
+    "scissors": ((60, 62, 66), (225, 225, 230), 18),
+    "suction": ((160, 164, 170), (100, 104, 110), 22),
 }
 _SMOKY = ("Dissection", "Separation")
 
@@ -73,11 +73,11 @@ class Body:
 
 def make_body(generator: np.random.Generator, phases: tuple[str, ...]) -> Body:
     """Draw the tissue and optics of an operation."""
-    base = np.array([168, 84, 70]) + generator.normal(0, 16, 3)
+    base = np.array([168, 84, 70]) + generator.normal(0, 6, 3)
     folds, vessels, fine = (_noise(generator, _TEXTURE, cells) for cells in (4, 9, 40))
     tissue = {}
     for phase in phases:
-        colour = base + np.array(_TINT[phase]) + generator.normal(0, 4, 3)
+        colour = base + np.array(_TINT[phase]) + generator.normal(0, 3, 3)
         texture = colour + (folds * 46 + fine * 22)[..., None]
         texture[np.abs(vessels) < 0.035] += (26, -34, -26)
         if phase == "Haemostasis":
@@ -104,7 +104,7 @@ class Camera:
         self._body = body
         self._phase = ""
         self._tools: dict[str, bool] = {}
-        self._place: dict[str, NDArray[np.float64]] = {}
+        self._place: dict[str, NDArray[np.floating]] = {}
         # Several slow oscillations look like a hand; their frequencies are in hertz.
         self._rates = generator.uniform(0.05, 0.35, 6)
         self._starts = generator.uniform(0, 2 * np.pi, 6)
@@ -118,8 +118,8 @@ class Camera:
         wave = np.sin(2 * np.pi * self._rates * time_s + self._starts)
         image = self._tissue(phase, wave)
         for name, share in _TOOLS[phase]:
-            # In and out of view about every two seconds.
-            if self._generator.random() < 0.02:
+            # In and out of view about every second.
+            if self._generator.random() < 0.04:
                 self._tools[name] = bool(self._generator.random() < share)
             if self._tools[name]:
                 self._draw(image, name, wave)
@@ -132,9 +132,9 @@ class Camera:
     def _tissue(self, phase: str, wave: NDArray[np.float64]) -> Image:
         """The texture under the camera, which drifts, turns and zooms."""
         centre = _TEXTURE / 2 + 60 * wave[:2]
-        matrix = cv2.getRotationMatrix2D(
-            (float(centre[0]), float(centre[1])), 12 * wave[2], 1.05 + 0.2 * wave[4]
-        )
+        pivot = (float(centre[0]), float(centre[1]))
+        turned = cv2.getRotationMatrix2D(pivot, 12 * wave[2], 1.05 + 0.2 * wave[4])
+        matrix = np.asarray(turned, dtype=np.float64)
         matrix[:, 2] += np.array([WIDTH, HEIGHT]) / 2 - centre
         warped = cv2.warpAffine(
             self._body.tissue[phase], matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT

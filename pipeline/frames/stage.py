@@ -79,7 +79,8 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
             continue
         decoder = decoder_for(source, params.decoder)
         name = fingerprint(
-            video=row.sha256,
+            video=source.video,
+            content=row.sha256,
             params=params.model_dump(exclude={"decoder", "on_error"}),
             decoder=decoder,
             code=source_hash(crop, decode, sample, timebase, frame_store),
