@@ -13,24 +13,24 @@ Image = NDArray[np.uint8]
 # Colour shift of the tissue by phase, RGB. Weak against the shift by operation, so that colour
 # alone does not tell phases apart.
 _TINT = {
-    "Access": (20, 24, 12),
-    "Exploration": (4, 8, 10),
-    "Dissection": (10, -4, -8),
-    "Clipping": (-4, 10, -8),
-    "Separation": (-26, -12, -4),
-    "Haemostasis": (12, -20, -14),
-    "Retrieval": (-8, 4, 18),
+    "Access": (24, 28, 14),
+    "Exploration": (4, 10, 14),
+    "Dissection": (14, -6, -12),
+    "Clipping": (-8, 14, -10),
+    "Separation": (-34, -14, -4),
+    "Haemostasis": (14, -24, -16),
+    "Retrieval": (-12, 6, 24),
 }
 # Instruments by phase: kind and share of the time for which it is in view. Phases share most of
 # them, so that one frame is often ambiguous.
 _TOOLS: dict[str, tuple[tuple[str, float], ...]] = {
-    "Access": (("trocar", 0.6),),
-    "Exploration": (("grasper", 0.6),),
-    "Dissection": (("grasper", 0.5), ("hook", 0.7)),
-    "Clipping": (("grasper", 0.4), ("clipper", 0.65)),
-    "Separation": (("grasper", 0.4), ("scissors", 0.7)),
-    "Haemostasis": (("suction", 0.65), ("grasper", 0.2)),
-    "Retrieval": (("grasper", 0.3), ("bag", 0.65)),
+    "Access": (("trocar", 0.65),),
+    "Exploration": (("grasper", 0.65),),
+    "Dissection": (("grasper", 0.5), ("hook", 0.75)),
+    "Clipping": (("grasper", 0.3), ("clipper", 0.75)),
+    "Separation": (("grasper", 0.3), ("scissors", 0.75)),
+    "Haemostasis": (("suction", 0.7), ("grasper", 0.2)),
+    "Retrieval": (("grasper", 0.2), ("bag", 0.7)),
 }
 # Shaft colour, tip colour, shaft width in pixels.
 _LOOK: dict[str, tuple[tuple[int, int, int], tuple[int, int, int], int]] = {
@@ -73,7 +73,7 @@ class Body:
 
 def make_body(generator: np.random.Generator, phases: tuple[str, ...]) -> Body:
     """Draw the tissue and optics of an operation."""
-    base = np.array([168, 84, 70]) + generator.normal(0, 6, 3)
+    base = np.array([168, 84, 70]) + generator.normal(0, 5, 3)
     folds, vessels, fine = (_noise(generator, _TEXTURE, cells) for cells in (4, 9, 40))
     tissue = {}
     for phase in phases:
