@@ -1,0 +1,195 @@
+"""What re-runs when something changes, with real DVC in a temporary git repository."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from pipeline.demo.render import render_demo
+
+ROOT = Path(__file__).parents[1]
+STAGES = ("index", "frames", "backbone", "features", "train", "evaluate")
+
+
+class Project:
+    """A copy of the pipeline with three short operations and a small backbone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(
+            ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+            shutil.copy(ROOT / name, folder / name)
+        shutil.copytree(
+            ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp")
+        )
+        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        params["data"]["root"] = "data/ours"
+        params["frames"]["short_side"] = 64
+        params["backbone"]["name"] = "resnet18"
+        params["features"]["crop"] = 64
+        params["model"] |= {"hidden": 8, "layers": 1}
+        params["train"] |= {"epochs": 2, "early_stop": 1}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        render_demo(folder / "data/ours", operations=4, seconds=(9, 12))
+        table = folder / "data/ours/phases.csv"
+        text = table.read_text()
+        for number, split in enumerate(("train", "train", "val", "test"), start=1):
+            text = re.sub(rf"(operation0{number},.*,)\w+\n", rf"\1{split}\n", text)
+        table.write_text(text)
+        ignored = folder / ".gitignore"
+        ignored.write_text(ignored.read_text() + "/data/ours\n/w.pth\n")
+        self.run("git", "init", "-q")
+        self.run("git", "config", "user.name", "Test")
+        self.run("git", "config", "user.email", "test@example.org")
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", "Start")
+
+    def run(self, *command: str) -> str:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")} | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder),
+        }
+        result = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+        return result.stdout + result.stderr
+
+    def repro(self) -> tuple[list[str], str]:
+        """The stages whose command ran, and what was printed."""
+        text = self.run("dvc", "repro")
+        return re.findall(r"Running stage '(\w+)'", text), text
+
+    def change(self, key: str, value: object) -> None:
+        params = yaml.safe_load((self.folder / "params.yaml").read_text())
+        *sections, last = key.split(".")
+        node = params
+        for section in sections:
+            node = node[section]
+        node[last] = value
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def outputs(self) -> dict[str, str]:
+        lock = yaml.safe_load((self.folder / "dvc.lock").read_text())["stages"]
+        return {out["path"]: out["md5"] for s in lock.values() for out in s["outs"]}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    made = Project(tmp_path_factory.mktemp("project"))
+    ran, _ = made.repro()
+    assert set(ran) == set(STAGES)
+    return made
+
+
+def test_nothing_to_do_takes_a_moment_and_runs_nothing(project):
+    ran, text = project.repro()
+    assert ran == []
+    assert "up to date" in text
+    started = time.monotonic()
+    project.repro()
+    assert (
+        time.monotonic() - started < 10
+    )  # 0.7 s alone; this only guards against an import of torch
+
+
+def test_runtime_is_no_dependency(project):
+    project.change("runtime.workers", 2)
+    project.change("runtime.progress", "lines")
+    assert project.repro()[0] == []
+
+
+def test_the_table_of_what_reruns(project):
+    """Row by row as documented, each change on top of a finished run and then taken back."""
+    first = project.outputs()
+    expected = {
+        ("model.rnn", "gru"): {"train", "evaluate"},
+        ("train.lr", 0.01): {"train", "evaluate"},
+        ("evaluate.relaxed_seconds", 5): {"evaluate"},
+        ("backbone.weights", "w.pth"): {"backbone", "features", "train", "evaluate"},
+        ("frames.fps", 2): {"frames", "backbone", "features", "train", "evaluate"},
+    }
+    import torch
+    import torchvision
+
+    torch.manual_seed(9)
+    torch.save(torchvision.models.resnet18().state_dict(), project.folder / "w.pth")
+    before = yaml.safe_load((project.folder / "params.yaml").read_text())
+    for (key, value), stages in expected.items():
+        project.change(key, value)
+        assert set(project.repro()[0]) == stages, key
+        section, name = key.split(".")
+        project.change(key, before[section][name])
+        # Back to earlier parameters: the run cache answers, and the outputs are what they were.
+        ran, _ = project.repro()
+        assert ran == [], f"back from {key}"
+        assert project.outputs() == first
+
+
+def test_a_corrected_label_decodes_no_frame_and_computes_no_feature(project):
+    table = project.folder / "data/ours/phases.csv"
+    old = table.read_text()
+    rows = old.splitlines()
+    rows[1] = rows[1].replace(rows[1].split(",")[3], rows[2].split(",")[3])
+    table.write_text("\n".join(rows) + "\n")
+    assert set(project.repro()[0]) == {"index", "train", "evaluate"}
+    table.write_text(old)
+    assert project.repro()[0] == []
+
+
+def test_a_new_video_costs_one_video(project):
+    videos = project.folder / "data/ours/videos"
+    table = project.folder / "data/ours/phases.csv"
+    old = table.read_text()
+    shutil.copy(videos / "operation02.mp4", videos / "operation05.mp4")
+    rows = [row for row in old.splitlines() if row.startswith("operation02")]
+    more = "".join(row.replace("operation02", "operation05") + "\n" for row in rows)
+    table.write_text(old + more)
+    ran, text = project.repro()
+    assert set(ran) == {"index", "frames", "features", "train", "evaluate"}
+    assert "5 videos, 1 extracted" in text
+    assert "5 videos, 1 computed" in text
+    (videos / "operation05.mp4").unlink()
+    table.write_text(old)
+    assert project.repro()[0] == []
+
+
+def test_an_experiment_runs_what_its_change_needs(project):
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-q", "-m", "Results")
+    text = project.run("dvc", "exp", "run", "-S", "model.rnn=gru", "-S", "train.lr=0.00001")
+    assert re.findall(r"Running stage '(\w+)'", text) == ["train", "evaluate"]
+    shown = json.loads(project.run("dvc", "metrics", "diff", "--json"))
+    assert any("frame" in key for key in shown["reports/metrics.json"])
+    project.run("git", "checkout", "-q", ".")
+    project.run("dvc", "checkout", "-q")
+    assert project.repro()[0] == []
+
+
+def test_two_clones_give_the_same_hashes(project, tmp_path):
+    clone = tmp_path / "clone"
+    shutil.copytree(
+        project.folder,
+        clone,
+        ignore=shutil.ignore_patterns(".store", "cache", "tmp", "frames", "features.h5", "models"),
+    )
+    lock = clone / "dvc.lock"
+    lock.unlink()
+    other = Project.__new__(Project)
+    other.folder = clone
+    assert set(other.repro()[0]) == set(STAGES)
+    assert other.outputs() == project.outputs()
+    page = (clone / "reports/index.html").read_bytes()
+    ours = (project.folder / "reports/index.html").read_bytes()
+    assert hashlib.sha256(page).digest() == hashlib.sha256(ours).digest()
