@@ -54,7 +54,7 @@ def test_a_mistake_in_a_late_section_stops_the_first_stage(tmp_path, monkeypatch
     from pathlib import Path
 
     text = (Path(__file__).parents[1] / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("early_stop: 10", "early_stopp: 10"))
+    (tmp_path / "params.yaml").write_text(text.replace("early_stop:", "early_stopp:"))
     monkeypatch.chdir(tmp_path)
     started = time.monotonic()
     with pytest.raises(PipelineError, match=r"train\.early_stopp.*Did you mean `early_stop`"):

@@ -118,7 +118,7 @@ def test_the_table_of_what_reruns(project):
         ("train.lr", 0.01): {"train", "evaluate"},
         ("evaluate.relaxed_seconds", 5): {"evaluate"},
         ("backbone.weights", "w.pth"): {"backbone", "features", "train", "evaluate"},
-        ("frames.fps", 2): {"frames", "backbone", "features", "train", "evaluate"},
+        ("frames.fps", 3): {"frames", "backbone", "features", "train", "evaluate"},
     }
     import torch
     import torchvision
