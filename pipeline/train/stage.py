@@ -12,14 +12,16 @@ from dvclive.live import Live
 
 from pipeline.checkpoint import save_checkpoint
 from pipeline.errors import PipelineError
+from pipeline.networks import rnn, standardise, tecno
 from pipeline.networks.temporal import TemporalNetwork, build_temporal
 from pipeline.progress import Progress
-from pipeline.result_store import fingerprint, store_root
+from pipeline.result_store import fingerprint, source_hash, store_root
 from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.sequences import Sequence, read_split
 from pipeline.settings import read_section, read_value
 from pipeline.tables import read_phases, write_table
+from pipeline.train import loop, losses, resume
 from pipeline.train.loop import Epoch, train
 from pipeline.train.params import ModelParams, TrainParams
 
@@ -56,6 +58,7 @@ def run(weights: Path = WEIGHTS, curves: Path = CURVES) -> str:
         data=[_identity(sequence) for sequence in (*training, *validation)],
         splits=[len(training), len(validation)],
         phases=phases,
+        code=source_hash(loop, losses, resume, rnn, tecno, standardise),
     )
     state = store_root() / "train" / f"{name}.safetensors"
     with (
