@@ -35,11 +35,11 @@ class AllParams(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        if self.split.scheme == "cholec80-40-40" and self.train.early_stop:
+        if self.train.early_stop and not self.split.has_validation:
             raise ValueError(
-                f"split.scheme: cholec80-40-40 has no validation videos, but train.early_stop is "
-                f"{self.train.early_stop}. Set train.early_stop: 0 (train all epochs, keep the "
-                "last weights), or take cholec80-32-8-40 or cholec80-40-8-32"
+                f"split.scheme: {self.split.scheme} gives no validation videos here, but "
+                f"train.early_stop is {self.train.early_stop}. Give it some, or set "
+                "train.early_stop: 0, which trains all epochs and keeps the last weights"
             )
         if self.train.window is not None and self.model.kind != "rnn":
             raise ValueError(

@@ -65,7 +65,12 @@ def test_a_mistake_in_a_late_section_stops_the_first_stage(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("scheme: column", "scheme: cholec80-40-40", "no validation videos, but train.early_stop"),
+        ("scheme: column", "scheme: cholec80-40-40", "no validation videos here, but train"),
+        (
+            "scheme: column",
+            "scheme: lists\n  train: [a]\n  test: [b]",
+            "no validation videos here, but train",
+        ),
         ("bidirectional: false", "bidirectional: true", "bidirectional network needs the whole"),
         ("kind: rnn", "kind: tecno", "has no state to carry"),
         ("seed: 1", "sead: 1", r"sead: unknown key\. Did you mean `seed`"),

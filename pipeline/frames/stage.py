@@ -102,6 +102,9 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
     )
     write_table(skipped, output / "skipped.csv")
     note = f", {len(damaged)} damaged videos skipped" if damaged else ""
+    rerouted = sum(job.decoder[0] != params.decoder for job in whole)
+    if rerouted:
+        note += f"; PyAV read {rerouted}, where decord is missing or cannot seek reliably"
     return f"{output}: {len(whole)} videos, {len(missing)} extracted{note}"
 
 

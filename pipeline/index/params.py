@@ -41,6 +41,17 @@ class SplitParams(Section):
     val_share: Number = Field(0.1, ge=0, lt=1)
     test_share: Number = Field(0.3, gt=0, lt=1)
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether the scheme gives validation videos, as far as params.yaml tells."""
+        match self.scheme:
+            case "lists":
+                return bool(self.val)
+            case "random":
+                return self.val_share > 0
+            case _:
+                return self.scheme != "cholec80-40-40"
+
     @model_validator(mode="after")
     def _fits_its_scheme(self) -> Self:
         if self.val_share + self.test_share >= 1:
