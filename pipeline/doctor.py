@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,10 @@ def _repository(say: Callable[[str], None]) -> list[str]:
         problems.append("no dvc.yaml here: change to the folder that holds it")
     if not Path(".git").exists():
         problems.append("no git repository here: `git init`, or `dvc exp` cannot tell runs apart")
+    elif subprocess.run(
+        ["git", "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, check=False
+    ).returncode:
+        problems.append("this git repository has no commit, which dvclive needs: `git commit`")
     free = shutil.disk_usage(".").free
     say(f"ok     {free / 1e9:.0f} GB free, store in {store_root()}")
     return problems

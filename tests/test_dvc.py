@@ -49,6 +49,9 @@ class Project:
         table.write_text(text)
         ignored = folder / ".gitignore"
         ignored.write_text(ignored.read_text() + "/data/ours\n/w.pth\n")
+        self.commit_all()
+
+    def commit_all(self) -> None:
         self.run("git", "init", "-q")
         self.run("git", "config", "user.name", "Test")
         self.run("git", "config", "user.email", "test@example.org")
@@ -187,9 +190,9 @@ def test_two_clones_give_the_same_hashes(project, tmp_path):
     shutil.copytree(
         project.folder / ".dvc", clone / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp")
     )
-    subprocess.run(["git", "init", "-q", str(clone)], check=True)
     other = Project.__new__(Project)
     other.folder = clone
+    other.commit_all()
     assert set(other.repro()[0]) == set(STAGES)
     assert other.outputs() == project.outputs()
     page = (clone / "reports/index.html").read_bytes()

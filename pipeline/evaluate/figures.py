@@ -105,11 +105,12 @@ def curves_picture(path: Path, history: pd.DataFrame, best_epoch: int) -> None:
         history: Columns epoch, train_loss, val_loss, val_accuracy, val_macro_f1.
         best_epoch: Whose weights were kept.
     """
+    panels = [(("train_loss", "val_loss"), "loss")]
+    if history["val_macro_f1"].notna().any():
+        panels.append((("val_accuracy", "val_macro_f1"), "validation score"))
     figure = Figure(figsize=(10, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for axes, columns, label in (
-        (left, ("train_loss", "val_loss"), "loss"),
-        (right, ("val_accuracy", "val_macro_f1"), "validation score"),
+    for axes, (columns, label) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
         for column, colour in zip(columns, ("#4477AA", "#EE6677"), strict=True):
             if history[column].notna().any():
@@ -118,9 +119,9 @@ def curves_picture(path: Path, history: pd.DataFrame, best_epoch: int) -> None:
         axes.axvline(best_epoch, color="#999999", linewidth=1, linestyle=":", label="kept")
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
+        axes.set_ylim(0, 1 if label == "validation score" else None)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
-    right.set_ylim(0, 1)
     _save(figure, path)
 
 
