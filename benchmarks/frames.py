@@ -24,19 +24,23 @@ from pipeline.runtime import cores
 
 def repeat(source: Path, target: Path, minutes: float) -> None:
     """Write the packets of a video again and again, until it is long enough."""
-    with av.open(str(source)) as first, av.open(str(target), "w") as out:
-        stream = first.streams.video[0]
-        copy = out.add_stream_from_template(stream)
-        packets = [packet for packet in first.demux(stream) if packet.size]
+    with av.open(str(source)) as first:
+        packets = [p for p in first.demux(first.streams.video[0]) if p.size]
         length = max(p.pts for p in packets) + packets[0].duration
-        start = min(p.dts for p in packets)
-        rounds = max(1, round(minutes * 60 / float(length * stream.time_base)))
-        times = [(p.pts, p.dts) for p in packets]
+        rounds = max(1, round(minutes * 60 / float(length * packets[0].time_base)))
+    with av.open(str(target), "w") as out:
+        copy = None
         for number in range(rounds):
-            for packet, (pts, dts) in zip(packets, times, strict=True):
-                packet.pts, packet.dts = pts + number * length, dts - start + number * length
-                packet.stream = copy
-                out.mux(packet)
+            # Read anew each time: writing a packet hands its data over.
+            with av.open(str(source)) as again:
+                stream = again.streams.video[0]
+                copy = copy or out.add_stream_from_template(stream)
+                for packet in again.demux(stream):
+                    if packet.size:
+                        packet.pts += number * length
+                        packet.dts += number * length
+                        packet.stream = copy
+                        out.mux(packet)
 
 
 def bare_decoder(path: Path, threads: int) -> None:
