@@ -90,13 +90,12 @@ def report() -> None:
     """Show the headline figures and where the report is."""
     import json
 
-    from pipeline.evaluate.page import headline
+    from pipeline.evaluate.headline import as_text, headline
 
     metrics = Path("reports/metrics.json")
     if not metrics.is_file():
         raise PipelineError(f"{metrics}: not found. Run `dvc repro` first.")
-    for name, value in headline(json.loads(metrics.read_text(encoding="utf-8"))):
-        print(f"{name:<28} {value}")
+    print(as_text(headline(json.loads(metrics.read_text(encoding="utf-8")))))
     print(f"\nReport: {Path('reports/index.html').resolve()}")
 
 

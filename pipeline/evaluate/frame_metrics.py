@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluate.bootstrap import weighted_mean
 from pipeline.segments import Labels
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+SCORES = ("precision", "recall", "jaccard", "f1")
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Scores:
     f1: Floats
 
 
-def confusion(truth: Labels, prediction: Labels, phases: int) -> NDArray[np.int64]:
+def confusion(truth: Labels, prediction: Labels, phases: int) -> Counts:
     """Frames by true phase (rows) and predicted phase (columns): (C, C).
 
     Raises:
@@ -39,7 +42,7 @@ def confusion(truth: Labels, prediction: Labels, phases: int) -> NDArray[np.int6
     return cells.reshape(phases, phases).astype(np.int64)
 
 
-def scores(matrix: NDArray[np.int64]) -> Scores:
+def scores(matrix: Counts | Floats) -> Scores:
     """Scores per phase from confusion matrices (..., C, C).
 
     Precision is NaN where a phase is never predicted, recall where it is absent from the truth,
@@ -58,36 +61,72 @@ def scores(matrix: NDArray[np.int64]) -> Scores:
         )
 
 
-def aggregates(cells: Floats, pooled: Floats) -> dict[str, float]:
-    """The means that papers mix up, each by its name; std with ddof = 1 over what it names.
+def frame_figures(matrices: Counts, weights: Floats) -> dict[str, Floats]:
+    """The means that papers mix up, each by its name, in every draw of videos.
 
     Args:
-        cells: (V, C) one score per video and phase, NaN where undefined.
-        pooled: (C,) the same score from the summed confusion matrix.
+        matrices: (V, C, C) one confusion matrix per video.
+        weights: (B, V) how often each video is in each draw.
 
     Returns:
-        mean, std: over all cells. per_phase_*: mean over videos first, then over phases.
-        per_video_*: mean over the video's phases first, then over videos. pooled: mean over
-        phases of the pooled score.
+        (B,) per name. accuracy.mean: over videos; accuracy.pooled: over all frames. For each of
+        precision, recall, jaccard and f1: `.mean` over all (video, phase) cells; `.per_phase_mean`
+        over videos for each phase, then over phases; `.per_video_mean` over the phases of each
+        video, then over videos; `.pooled` over the phases of the summed confusion matrix.
+        f1_of_means: harmonic mean of per-phase precision and recall. That is not F1, but some
+        papers report it.
     """
-    per_phase, per_video = nan_mean(cells, 0), nan_mean(cells, 1)
-    return {
-        "mean": float(nan_mean(cells.ravel(), 0)),
-        "std": nan_std(cells.ravel()),
-        "per_phase_mean": float(nan_mean(per_phase, 0)),
-        "per_phase_std": nan_std(per_phase),
-        "per_video_mean": float(nan_mean(per_video, 0)),
-        "per_video_std": nan_std(per_video),
-        "pooled": float(nan_mean(pooled, 0)),
+    cells, pooled = scores(matrices), scores(_summed(matrices, weights))
+    total = _summed(matrices, weights)
+    hits, frames = np.trace(total, axis1=1, axis2=2), total.sum(axis=(1, 2))
+    figures = {
+        "accuracy.mean": weighted_mean(accuracies(matrices), weights),
+        "accuracy.pooled": hits / frames,
     }
+    for name in SCORES:
+        cell: Floats = getattr(cells, name)  # (V, C)
+        defined = ~np.isnan(cell)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = (weights @ np.where(defined, cell, 0).sum(1)) / (weights @ defined.sum(1))
+        figures[f"{name}.mean"] = mean
+        figures[f"{name}.per_phase_mean"] = nan_mean(weighted_mean(cell, weights), 1)
+        figures[f"{name}.per_video_mean"] = weighted_mean(nan_mean(cell, 1), weights)
+        figures[f"{name}.pooled"] = nan_mean(getattr(pooled, name), 1)
+    precision, recall = figures["precision.per_phase_mean"], figures["recall.per_phase_mean"]
+    total_score = precision + recall
+    figures["f1_of_means"] = np.divide(
+        2 * precision * recall, total_score, out=np.zeros_like(precision), where=total_score > 0
+    )
+    return figures
 
 
-def f1_of_means(cells: Scores) -> float:
-    """Harmonic mean of averaged precision and averaged recall. Not F1; some papers report it."""
-    precision = float(nan_mean(nan_mean(cells.precision, 0), 0))
-    recall = float(nan_mean(nan_mean(cells.recall, 0), 0))
-    total = precision + recall
-    return 2 * precision * recall / total if total else 0.0
+def frame_spreads(matrices: Counts) -> dict[str, float]:
+    """Standard deviations (ddof = 1), each over what its name says, as in frame_figures."""
+    cells = scores(matrices)
+    spreads = {"accuracy.std": nan_std(accuracies(matrices))}
+    for name in SCORES:
+        cell = getattr(cells, name)
+        spreads[f"{name}.std"] = nan_std(cell.ravel())
+        spreads[f"{name}.per_phase_std"] = nan_std(nan_mean(cell, 0))
+        spreads[f"{name}.per_video_std"] = nan_std(nan_mean(cell, 1))
+    return spreads
+
+
+def phase_figures(matrices: Counts, weights: Floats) -> dict[str, Floats]:
+    """Scores of each phase from the frames of all videos pooled: (B, C) per name of SCORES."""
+    pooled = scores(_summed(matrices, weights))
+    return {name: getattr(pooled, name) for name in SCORES}
+
+
+def accuracies(matrices: Counts) -> Floats:
+    """Share of right frames per video: (V, C, C) to (V,)."""
+    hits: Floats = np.trace(matrices, axis1=1, axis2=2) / matrices.sum(axis=(1, 2))
+    return hits
+
+
+def _summed(matrices: Counts, weights: Floats) -> Floats:
+    total: Floats = np.tensordot(weights, matrices.astype(np.float64), axes=1)  # (B, C, C)
+    return total
 
 
 def nan_mean(values: Floats, axis: int) -> Floats:

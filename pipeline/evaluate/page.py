@@ -1,16 +1,25 @@
 """reports/index.html: one page that needs no network and no other file."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
 
 from pipeline.atomic import write_text
+from pipeline.evaluate.colours import phase_colours, text_colour
+from pipeline.evaluate.error_analysis import ConfusedPair, NearTransitions, WrongRun
+from pipeline.evaluate.headline import headline, interval, percent, seconds
+from pipeline.evaluate.ribbons import Ribbon, clock
+from pipeline.evaluate.thumbnails import Thumbnail
 
-_TEMPLATE = Path(__file__).with_name("page.html.jinja")
+_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -18,71 +27,84 @@ class Page:
     """What the page shows.
 
     Attributes:
-        facts: What was run: name and value.
+        facts: What was run: name and text.
+        parameters: params.yaml by dotted key.
         untrained: Whether the backbone's weights are random.
-        metrics: As in metrics.json.
-        phases: Names in class order.
-        ribbons: Video and its picture, from worst to best.
-        confusion: Picture.
-        curves: Picture.
         skipped: Damaged videos that were left out, with reasons.
         unseen: Phases of the test videos that training never saw.
+        metrics: As in metrics.json.
+        phases: Names in class order.
+        fps: Frames per second of the ribbons.
+        ribbons: The test videos from worst to best.
+        matrix: (C, C) test frames by true phase (rows) and predicted phase (columns).
+        pairs: Most confused pairs of phases.
+        near: Errors around transitions.
+        runs: Longest wrong runs with their frames.
+        boundaries: By phase entered: name, transitions, median error, shares within 5, 10, 30 s.
+        pictures: PNG files by name: training, reliability, roc.
     """
 
     facts: Sequence[tuple[str, str]]
+    parameters: Sequence[tuple[str, str]]
     untrained: bool
-    metrics: Mapping[str, Any]
-    phases: Sequence[str]
-    ribbons: Sequence[tuple[str, Path]]
-    confusion: Path
-    curves: Path
     skipped: Sequence[tuple[str, str]]
     unseen: Sequence[str]
+    metrics: Mapping[str, Any]
+    phases: Sequence[str]
+    fps: float
+    ribbons: Sequence[Ribbon]
+    matrix: NDArray[np.int64]
+    pairs: Sequence[ConfusedPair]
+    near: NearTransitions
+    runs: Sequence[tuple[WrongRun, Sequence[Thumbnail]]]
+    boundaries: Sequence[tuple[str, int, Mapping[str, float | None]]]
+    pictures: Mapping[str, Path]
 
 
 def write_page(page: Page, path: Path) -> None:
-    """Write the page with its pictures inside."""
+    """Write the page with its pictures, style and script inside."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["percent"] = percent
-    environment.filters["picture"] = _inline
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    write_text(path, template.render(page=page, headline=headline(page.metrics)) + "\n")
+    environment.filters |= {
+        "percent": percent,
+        "seconds": seconds,
+        "clock": clock,
+        "picture": _inline,
+        "shade": _shade,
+    }
+    environment.globals["interval"] = interval
+    template = environment.from_string((_FOLDER / "page.html.jinja").read_text(encoding="utf-8"))
+    colours = phase_colours(len(page.phases))
+    text = template.render(
+        page=page,
+        test=page.metrics["test"],
+        headline=headline(page.metrics),
+        colours=colours,
+        inks=[text_colour(colour) for colour in colours],
+        style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),
+        script=Markup((_FOLDER / "page.js").read_text(encoding="utf-8")),
+        readouts=_script_data(page),
+    )
+    write_text(path, text + "\n")
 
 
-def headline(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The figures that stand on top: name and formatted value."""
-    test = metrics["test"]
-    frame, segment = test["frame"], test["segment"]
-    rows = [
-        ("Accuracy", _spread(frame["accuracy"]["mean"], frame["accuracy"]["std"])),
-        (
-            "F1, mean over phases",
-            _spread(frame["f1"]["per_phase_mean"], frame["f1"]["per_phase_std"]),
-        ),
-        ("Jaccard, mean over phases", percent(frame["jaccard"]["per_phase_mean"])),
-        ("Edit score", percent(segment["edit"])),
-        *((f"F1@{k}", percent(segment[f"f1_{k}"]["pooled"])) for k in (10, 25, 50)),
-    ]
-    for mode, scores in test.get("relaxed", {}).items():
-        accuracy, jaccard = scores["accuracy"], scores["jaccard"]
-        rows += [
-            (f"Relaxed accuracy, {mode}", _spread(accuracy["mean"], accuracy["std"])),
-            (f"Relaxed Jaccard, {mode}", _spread(jaccard["mean"], jaccard["std"])),
-        ]
-    return rows
+def _script_data(page: Page) -> Markup:
+    data = {
+        "fps": page.fps,
+        "phases": list(page.phases),
+        "videos": {ribbon.video: ribbon.readout for ribbon in page.ribbons},
+    }
+    # "</script>" in a phase's name must not end the element.
+    return Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def percent(value: float | None) -> str:
-    """A fraction in percent with one digit, or a dash where it is undefined."""
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def _spread(mean: float | None, std: float | None) -> str:
-    if mean is None or std is None:
-        return percent(mean)
-    return f"{100 * mean:.1f} ± {100 * std:.1f} %"
+def _shade(share: float) -> str:
+    """Colours of a cell of the confusion matrix: white to blue, ink that stands out."""
+    light, dark = (255, 255, 255), (12, 64, 120)
+    mixed = [round(a + (b - a) * share) for a, b in zip(light, dark, strict=True)]
+    background = "#" + "".join(f"{channel:02x}" for channel in mixed)
+    return f"background:{background};color:{text_colour(background)}"
 
 
 def _inline(path: Path) -> str:

@@ -10,6 +10,8 @@ class EvaluateParams(Section):
 
     Attributes:
         relaxed_seconds: Tolerance at transitions of the relaxed metrics; 10 in the challenge.
+        bootstrap: Draws of videos for the 95 % intervals; 0: no intervals.
     """
 
     relaxed_seconds: Number = Field(10, ge=0)
+    bootstrap: int = Field(2000, ge=0)

@@ -1,36 +1,16 @@
 """Probabilities of the phases for every frame of a video."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
+from pipeline.evaluate.measure import ScoredVideo
 from pipeline.networks.temporal import TemporalNetwork, build_temporal
-from pipeline.segments import Labels
 from pipeline.sequences import Sequence
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One video's phases.
-
-    Attributes:
-        sequence: The video, with its true labels.
-        probabilities: (T, C) float32, rows sum to 1.
-    """
-
-    sequence: Sequence
-    probabilities: NDArray[np.float32]
-
-    @property
-    def labels(self) -> Labels:
-        """(T,) the likeliest class of each frame."""
-        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def load_model(path: Path, device: torch.device) -> tuple[TemporalNetwork, dict[str, Any]]:
@@ -44,7 +24,7 @@ def load_model(path: Path, device: torch.device) -> tuple[TemporalNetwork, dict[
 @torch.inference_mode()
 def predict(
     network: TemporalNetwork, header: dict[str, Any], sequence: Sequence, device: torch.device
-) -> Prediction:
+) -> ScoredVideo:
     """Predict a whole video at once.
 
     Raises:
@@ -61,4 +41,6 @@ def predict(
     features = torch.from_numpy(sequence.features).float()[None].to(device)
     mask = torch.ones(features.shape[:2], dtype=torch.bool, device=device)
     logits, _ = network(features, mask)
-    return Prediction(sequence, logits[-1][0].float().softmax(dim=1).cpu().numpy())
+    probabilities = logits[-1][0].float().softmax(dim=1).cpu().numpy()  # (T, C)
+    prediction = probabilities.argmax(axis=1).astype(np.int64)
+    return ScoredVideo(sequence.labels, prediction, probabilities)

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluate.bootstrap import every_video_once, weighted_mean
 from pipeline.evaluate.frame_metrics import nan_mean, nan_std
 from pipeline.phases import CHOLEC80, M2CAI16
 from pipeline.segments import Labels, segments
@@ -104,21 +105,34 @@ def relaxed_scores(
     return RelaxedScores(float(np.mean(difference == 0)), jaccard, precision, recall)
 
 
-def relaxed_summary(videos: Sequence[RelaxedScores]) -> dict[str, dict[str, float]]:
-    """Mean and std (ddof = 1): accuracy over videos, the others over the means per phase.
+def relaxed_figures(videos: Sequence[RelaxedScores], weights: Floats) -> dict[str, Floats]:
+    """Accuracy over videos, the others over the means per phase, in every draw: (B,) each.
 
-    Scores are clipped at 1 first, then averaged over videos per phase, ignoring NaN.
+    Args:
+        videos: V of them.
+        weights: (B, V) how often each video is in each draw.
     """
     accuracy = np.array([video.accuracy for video in videos])
-    result = {"accuracy": {"mean": float(accuracy.mean()), "std": nan_std(accuracy)}}
-    for name, values in per_phase(videos).items():
-        result[name] = {"mean": float(nan_mean(values, 0)), "std": nan_std(values)}
-    return result
+    figures = {"accuracy.mean": weighted_mean(accuracy, weights)}
+    for name, values in per_phase(videos, weights).items():
+        figures[f"{name}.mean"] = nan_mean(values, 1)
+    return figures
 
 
-def per_phase(videos: Sequence[RelaxedScores]) -> dict[str, Floats]:
-    """Jaccard, precision and recall per phase: (C,) means over videos of the clipped scores."""
+def relaxed_spreads(videos: Sequence[RelaxedScores]) -> dict[str, float]:
+    """Standard deviations (ddof = 1): accuracy over videos, the others over the phase means."""
+    spreads = {"accuracy.std": nan_std(np.array([video.accuracy for video in videos]))}
+    for name, values in per_phase(videos, every_video_once(len(videos))).items():
+        spreads[f"{name}.std"] = nan_std(values[0])
+    return spreads
+
+
+def per_phase(videos: Sequence[RelaxedScores], weights: Floats) -> dict[str, Floats]:
+    """Jaccard, precision and recall per phase: means over videos of the clipped scores, (B, C).
+
+    Scores are clipped at 1 first, then averaged over videos, ignoring NaN.
+    """
     return {
-        name: nan_mean(np.minimum([getattr(video, name) for video in videos], 1), 0)
+        name: weighted_mean(np.minimum([getattr(video, name) for video in videos], 1), weights)
         for name in ("jaccard", "precision", "recall")
     }

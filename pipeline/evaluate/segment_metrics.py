@@ -4,11 +4,19 @@ Lea et al., "Temporal Convolutional Networks for Action Segmentation and Detecti
 Farha and Gall, "MS-TCN", CVPR 2019. A background class, where there is one, takes no part.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.evaluate.bootstrap import weighted_mean
+from pipeline.evaluate.frame_metrics import nan_std
 from pipeline.segments import Labels, Segments, segments
+
+Floats = NDArray[np.float64]
+OVERLAPS = (10, 25, 50)
+"""Percent of intersection over union at which F1@k is taken."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +63,78 @@ def match_runs(
     return Matches(len(taken), len(p) - len(taken), len(g) - len(taken))
 
 
-def pooled_f1(videos: list[Matches]) -> float:
-    """F1 from counts summed over videos (Farha and Gall)."""
-    total = Matches(
-        sum(video.tp for video in videos),
-        sum(video.fp for video in videos),
-        sum(video.fn for video in videos),
+def over_segmentation(truth: Labels, prediction: Labels, background: int | None = None) -> float:
+    """Predicted runs / true runs; 1 is right, more is flicker. NaN where there is no true run."""
+    runs = len(segments(truth).without(background))
+    return len(segments(prediction).without(background)) / runs if runs else float("nan")
+
+
+@dataclass(frozen=True)
+class SegmentStatistics:
+    """What the segmental figures of V videos are made of.
+
+    Attributes:
+        edit: (V,) edit scores.
+        over_segmentation: (V,) predicted runs / true runs.
+        matches: (V, 3, 3) true positives, false positives, false negatives at each of OVERLAPS.
+    """
+
+    edit: Floats
+    over_segmentation: Floats
+    matches: Floats
+
+
+def segment_statistics(
+    videos: Sequence[tuple[Labels, Labels]], background: int | None = None
+) -> SegmentStatistics:
+    """From truth and prediction of each video, labelled frames only."""
+    matches = [
+        [match_runs(g, p, percent / 100, background) for percent in OVERLAPS] for g, p in videos
+    ]
+    return SegmentStatistics(
+        edit=np.array([edit_score(g, p, background) for g, p in videos]),
+        over_segmentation=np.array([over_segmentation(g, p, background) for g, p in videos]),
+        matches=np.array([[(m.tp, m.fp, m.fn) for m in row] for row in matches], dtype=np.float64),
     )
-    return total.f1
 
 
-def _iou(p: Segments, g: Segments) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def segment_figures(statistics: SegmentStatistics, weights: Floats) -> dict[str, Floats]:
+    """Means in every draw of videos: (B,) per name.
+
+    edit.mean and over_segmentation.mean over videos; f1_K.pooled from counts summed over videos
+    (Farha and Gall), f1_K.per_video_mean the mean of each video's F1 (Lea et al.).
+    """
+    figures = {
+        "edit.mean": weighted_mean(statistics.edit, weights),
+        "over_segmentation.mean": weighted_mean(statistics.over_segmentation, weights),
+    }
+    pooled = _f1(np.tensordot(weights, statistics.matches, axes=1))  # (B, 3)
+    single = weighted_mean(_f1(statistics.matches), weights)
+    for i, percent in enumerate(OVERLAPS):
+        figures[f"f1_{percent}.pooled"] = pooled[:, i]
+        figures[f"f1_{percent}.per_video_mean"] = single[:, i]
+    return figures
+
+
+def segment_spreads(statistics: SegmentStatistics) -> dict[str, float]:
+    """Standard deviations (ddof = 1) over videos."""
+    spreads = {
+        "edit.std": nan_std(statistics.edit),
+        "over_segmentation.std": nan_std(statistics.over_segmentation),
+    }
+    for percent, values in zip(OVERLAPS, _f1(statistics.matches).T, strict=True):
+        spreads[f"f1_{percent}.per_video_std"] = nan_std(values)
+    return spreads
+
+
+def _f1(counts: Floats) -> Floats:
+    """2 TP / (2 TP + FP + FN) of counts (..., 3); 1 where there is no run in either."""
+    double = 2 * counts[..., 0]
+    total = double + counts[..., 1] + counts[..., 2]
+    return np.divide(double, total, out=np.ones_like(total), where=total > 0)
+
+
+def _iou(p: Segments, g: Segments) -> Floats:
     """Intersection over union of every pair of runs, 0 where labels differ: (P, G)."""
     end = np.minimum(p.end[:, None], g.end)
     start = np.maximum(p.start[:, None], g.start)

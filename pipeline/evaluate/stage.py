@@ -1,6 +1,7 @@
 """The evaluate stage: the test videos' metrics, predictions, figures and the report."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,43 @@ import torch
 from pipeline.atomic import write_text
 from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
-from pipeline.evaluate.figures import confusion_picture, curves_picture, ribbon
+from pipeline.evaluate.boundary_metrics import boundaries_by_phase
+from pipeline.evaluate.calibration import Probabilities, reliability
+from pipeline.evaluate.curves import reliability_picture, roc_picture, training_picture
+from pipeline.evaluate.efficiency import backbone_cost, head_cost, write_efficiency
+from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
+from pipeline.evaluate.figures import SCREEN_DPI, confusion_picture, phase_bars, ribbon
 from pipeline.evaluate.frame_metrics import confusion
-from pipeline.evaluate.page import Page, headline, write_page
+from pipeline.evaluate.headline import as_text, headline
+from pipeline.evaluate.measure import ScoredVideo
+from pipeline.evaluate.page import Page, write_page
 from pipeline.evaluate.params import EvaluateParams
-from pipeline.evaluate.predict import Prediction, load_model, predict
+from pipeline.evaluate.plots import (
+    write_confusion,
+    write_phase_scores,
+    write_reliability,
+    write_ribbons,
+)
+from pipeline.evaluate.predict import load_model, predict
+from pipeline.evaluate.prediction_files import write_prediction
+from pipeline.evaluate.provenance import facts, parameters
+from pipeline.evaluate.ribbons import ribbon_of, worst_first
 from pipeline.evaluate.summary import summarise
+from pipeline.evaluate.thumbnails import thumbnails
 from pipeline.runtime import read_runtime
+from pipeline.segments import Labels
 from pipeline.sequences import FEATURES, read_split
 from pipeline.settings import read_section
-from pipeline.tables import read_phases, read_skipped, read_splits, write_table
+from pipeline.tables import read_phases, read_skipped
 
 BACKBONE = Path("models/backbone.safetensors")
 TEMPORAL = Path("models/temporal.safetensors")
 CURVES = Path("reports/train/history.csv")
 REPORTS = Path("reports")
+NEAR_S = 10
+"""Errors this near to a transition are counted apart."""
+WORST_RUNS = 6
+CONFUSED_PAIRS = 6
 
 
 def run(reports: Path = REPORTS) -> str:
@@ -49,122 +72,102 @@ def run(reports: Path = REPORTS) -> str:
             f"{TEMPORAL}: trained on the phases {', '.join(phases)}, but data/index/phases.csv "
             f"holds {', '.join(read_phases())}. Run `dvc repro train`."
         )
-
-    predictions = {}
-    for split in ("val", "test"):
-        predictions[split] = [
-            predict(network, header, sequence, device) for sequence in read_split(split)
-        ]
-    test = predictions["test"]
-    if not any((p.sequence.labels >= 0).any() for p in test):
+    sequences = {split: read_split(split) for split in ("val", "test")}
+    scored = {
+        split: {s.video: predict(network, header, s, device) for s in found}
+        for split, found in sequences.items()
+        if any((s.labels >= 0).any() for s in found)
+    }
+    if "test" not in scored:
         raise PipelineError("data/index/splits.csv: test has no readable video with labels.")
     metrics = {
-        split: summarise(
-            {p.sequence.video: (p.sequence.labels, p.labels) for p in found},
-            phases,
-            header["fps"],
-            params.relaxed_seconds,
-        )
-        for split, found in predictions.items()
-        if found
+        split: summarise(videos, phases, header["fps"], params.relaxed_seconds, params.bootstrap)
+        for split, videos in scored.items()
     }
     write_text(reports / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-    for split, found in predictions.items():
-        if found:
-            _write_confusion(found, phases, split, reports / "plots")
-    for prediction in test:
-        _write_prediction(prediction, phases, reports / "predictions")
-    history = pd.read_csv(CURVES)
-    curves_picture(reports / "plots/curves.png", history, header["best_epoch"])
-    write_page(
-        Page(
-            facts=_facts(header, params),
-            untrained=read_header(BACKBONE)["weights"] == "random",
-            metrics=metrics,
-            phases=phases,
-            ribbons=_ribbons(test, phases, reports / "plots/ribbons"),
-            confusion=reports / "plots/confusion_test.png",
-            curves=reports / "plots/curves.png",
-            skipped=list(read_skipped(FEATURES).itertuples(index=False, name=None)),
-            unseen=_unseen(test, phases, header["phases_seen"]),
-        ),
-        reports / "index.html",
-    )
-    return "\n".join(f"{name:<28} {value}" for name, value in headline(metrics))
-
-
-def _write_confusion(
-    found: list[Prediction], phases: tuple[str, ...], split: str, folder: Path
-) -> None:
-    """The picture, and one row per frame for DVC's template `confusion_normalized`."""
-    truth = np.concatenate([p.sequence.labels for p in found])
-    predicted = np.concatenate([p.labels for p in found])[truth >= 0]
-    truth = truth[truth >= 0]
-    names = np.array(phases)
-    table = pd.DataFrame({"actual": names[truth], "predicted": names[predicted]})
-    write_table(table, folder / f"confusion_{split}.csv")
-    matrix = confusion(truth, predicted, len(phases))
-    confusion_picture(folder / f"confusion_{split}.png", matrix, phases)
-
-
-def _write_prediction(prediction: Prediction, phases: tuple[str, ...], folder: Path) -> None:
-    sequence = prediction.sequence
-    names = np.array([*phases, ""])  # the last one is for -1, unlabelled
-    table = pd.DataFrame(
-        {
-            "time_s": sequence.time_s,
-            "truth": names[sequence.labels],
-            "prediction": names[prediction.labels],
-        }
-        | {
-            f"p_{phase}": prediction.probabilities[:, i].astype(np.float64)
-            for i, phase in enumerate(phases)
-        }
-    )
-    write_table(table, folder / f"{sequence.video}.csv")
-
-
-def _ribbons(
-    test: list[Prediction], phases: tuple[str, ...], folder: Path
-) -> list[tuple[str, Path]]:
-    """A picture per video, from the lowest accuracy to the highest."""
-    pictures = []
-    for prediction in test:
-        sequence = prediction.sequence
-        labelled = sequence.labels >= 0
-        right = prediction.labels[labelled] == sequence.labels[labelled]
-        accuracy = float(np.mean(right)) if labelled.any() else 0.0
-        path = folder / f"{sequence.video}.png"
-        title = f"{sequence.video}, accuracy {100 * accuracy:.1f} %"
-        ribbon(path, sequence.labels, prediction.labels, sequence.fps, phases, title)
-        pictures.append((accuracy, sequence.video, path))
-    return [(video, path) for _, video, path in sorted(pictures)]
-
-
-def _unseen(test: list[Prediction], phases: tuple[str, ...], seen: list[str]) -> list[str]:
-    present = np.unique(np.concatenate([p.sequence.labels for p in test]))
-    return [phases[i] for i in present if i >= 0 and phases[i] not in seen]
-
-
-def _facts(header: dict[str, Any], params: EvaluateParams) -> list[tuple[str, str]]:
+    for sequence in sequences["test"]:
+        path = reports / "predictions" / f"{sequence.video}.csv"
+        write_prediction(path, sequence.time_s, phases, scored["test"][sequence.video])
+    _plots(reports / "plots", scored, metrics, phases, header)
     backbone = read_header(BACKBONE)
-    counts = read_splits()["split"].value_counts()
-    numbers = {k: v for k, v in header["numbers"].items() if k not in ("features", "phases")}
-    weights = backbone["weights"]
-    if "weights_sha256" in backbone:
-        weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
-    return [
-        ("Videos", ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "val", "test"))),
-        ("Phases", ", ".join(header["phases"])),
-        ("Frames", f"{header['fps']:g} per second of video"),
-        ("Backbone", f"{backbone['name']}, weights {weights}"),
-        ("Temporal model", f"{header['kind']}, {_listed(numbers)}"),
-        ("Looks into the future", "no (causal)" if header["causal"] else "yes (offline)"),
-        ("Training", f"{_listed(header['train'])}, seed {header['seed']}"),
-        ("Weights kept", f"epoch {header['best_epoch']} of {header['epochs']}"),
-        ("Evaluation", f"relaxed metrics with {params.relaxed_seconds:g} s, where defined"),
-    ]
+    crop_px = int(backbone["transform"]["crop_px"])
+    costs = backbone_cost(backbone["name"], crop_px), head_cost(network)
+    about = facts(backbone, header, *costs)
+    page = _page(reports / "plots", scored["test"], metrics, phases, header, about)
+    write_page(page, reports / "index.html")
+    write_efficiency(reports / "efficiency.json", backbone["name"], crop_px, network, device)
+    return as_text(headline(metrics))
 
 
-def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {'none' if v is None else v}" for key, v in values.items())
+def _plots(
+    folder: Path,
+    scored: dict[str, dict[str, ScoredVideo]],
+    metrics: dict[str, Any],
+    phases: tuple[str, ...],
+    header: dict[str, Any],
+) -> None:
+    """Tables for `dvc plots`, and pictures beside them."""
+    for split, videos in scored.items():
+        truth, prediction, probabilities = _pooled(videos)
+        matrix = confusion(truth, prediction, len(phases))
+        write_confusion(folder / f"confusion_{split}.csv", list(videos.values()), phases)
+        confusion_picture(folder / f"confusion_{split}.png", matrix, phases, SCREEN_DPI)
+        write_phase_scores(folder / f"phases_{split}.csv", metrics[split], phases)
+        write_reliability(folder / f"reliability_{split}.csv", reliability(truth, probabilities))
+    test = scored["test"]
+    write_ribbons(folder / "ribbons_test.csv", test, header["fps"], phases)
+    for name, video in test.items():
+        path = folder / "ribbons" / f"{name}.png"
+        ribbon(path, video, header["fps"], phases, name, SCREEN_DPI)
+    phase_bars(folder / "phases_test.png", metrics["test"]["phase"], phases, SCREEN_DPI)
+    truth, _, probabilities = _pooled(test)
+    reliability_picture(folder / "reliability_test.png", reliability(truth, probabilities))
+    areas = [metrics["test"]["phase"][phase]["roc_auc"] for phase in phases]
+    roc_picture(folder / "roc_test.png", truth, probabilities, phases, areas)
+    training_picture(folder / "training.png", pd.read_csv(CURVES), header["best_epoch"])
+
+
+def _page(
+    plots: Path,
+    test: dict[str, ScoredVideo],
+    metrics: dict[str, Any],
+    phases: tuple[str, ...],
+    header: dict[str, Any],
+    about: list[tuple[str, str]],
+) -> Page:
+    fps = header["fps"]
+    videos = list(test.values())
+    truth, prediction, _ = _pooled(test)
+    matrix = confusion(truth, prediction, len(phases))
+    return Page(
+        facts=about,
+        parameters=parameters(),
+        untrained=read_header(BACKBONE)["weights"] == "random",
+        skipped=list(read_skipped(FEATURES).itertuples(index=False, name=None)),
+        unseen=[phases[i] for i in np.unique(truth) if phases[i] not in header["phases_seen"]],
+        metrics=metrics,
+        phases=phases,
+        fps=fps,
+        ribbons=worst_first([ribbon_of(n, v, fps, len(phases)) for n, v in test.items()]),
+        matrix=matrix,
+        pairs=confused_pairs(matrix, CONFUSED_PAIRS),
+        near=near_transitions(videos, fps, NEAR_S),
+        runs=[(run, thumbnails(run)) for run in worst_runs(test, WORST_RUNS)],
+        boundaries=boundaries_by_phase([(v.truth, v.prediction) for v in videos], phases, fps),
+        pictures={
+            "training": plots / "training.png",
+            "reliability": plots / "reliability_test.png",
+            "roc": plots / "roc_test.png",
+        },
+    )
+
+
+def _pooled(
+    videos: Mapping[str, ScoredVideo],
+) -> tuple[Labels, Labels, Probabilities]:
+    """Truth, prediction and probabilities of the labelled frames of all videos."""
+    return (
+        np.concatenate([v.truth[v.labelled] for v in videos.values()]),
+        np.concatenate([v.prediction[v.labelled] for v in videos.values()]),
+        np.concatenate([v.known_probabilities[v.labelled] for v in videos.values()]),
+    )

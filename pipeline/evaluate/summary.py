@@ -6,107 +6,92 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluate.frame_metrics import aggregates, confusion, f1_of_means, nan_std, scores
-from pipeline.evaluate.relaxed_metrics import (
-    Mode,
-    relaxed_difference,
-    relaxed_scores,
-    relaxed_summary,
-    rule_for,
+from pipeline.evaluate.bootstrap import draw_videos, every_video_once, interval
+from pipeline.evaluate.boundary_metrics import transitions
+from pipeline.evaluate.calibration import ranking_figures
+from pipeline.evaluate.measure import (
+    Measured,
+    ScoredVideo,
+    figures,
+    interval_keys,
+    measure,
+    spreads,
 )
-from pipeline.evaluate.segment_metrics import edit_score, match_runs, pooled_f1
-from pipeline.segments import Labels
-
-Videos = Mapping[str, tuple[Labels, Labels]]
-_MODES: tuple[Mode, ...] = ("official", "corrected")
 
 
 def summarise(
-    videos: Videos, phases: Sequence[str], label_fps: float, relaxed_seconds: float
+    videos: Mapping[str, ScoredVideo],
+    phases: Sequence[str],
+    label_fps: float,
+    relaxed_seconds: float,
+    draws: int,
 ) -> dict[str, Any]:
     """Every metric of a split.
 
     Args:
-        videos: Truth and prediction, each (T,) classes, -1 in the truth where unlabelled. Frames
-            without a label take part in no metric.
+        videos: By name. Frames without a label take part in no metric.
         phases: Names in class order.
         label_fps: Frames per second of the sequences.
         relaxed_seconds: Tolerance of the relaxed metrics.
+        draws: Of the bootstrap over videos; 0 leaves the intervals out, as does a single video.
 
     Returns:
-        Groups frame, segment, phase.<name>, relaxed (where the phase order has that rule), and
-        the numbers of videos and frames. Fractions, rounded to 6 digits; None where undefined.
+        Groups frame, segment, boundary, phase.<name>, calibration (where there are
+        probabilities), relaxed (where the phase order has that rule), and the numbers of videos
+        and frames. Fractions and seconds, rounded to 6 digits; None where undefined.
     """
-    pairs = [
-        (truth[truth >= 0], prediction[truth >= 0])
-        for truth, prediction in videos.values()
-        if (truth >= 0).any()
-    ]
-    if not pairs:
+    measured = measure(videos, phases, label_fps, relaxed_seconds)
+    if not measured.videos:
         return {"videos": 0, "frames": 0}
-    result: dict[str, Any] = {
-        "videos": len(pairs),
-        "frames": sum(len(truth) for truth, _ in pairs),
-        **_frame(pairs, phases),
-        "segment": _segment(pairs),
+    flat: dict[str, Any] = {
+        "videos": len(measured.videos),
+        "frames": int(measured.matrices.sum()),
+        "label_fps": float(label_fps),
     }
-    rule = rule_for(phases)
-    if rule is not None:
-        tolerance = round(relaxed_seconds * label_fps)
-        result["relaxed"] = {
-            mode: relaxed_summary(
-                [
-                    relaxed_scores(
-                        g, p, relaxed_difference(g, p, rule, tolerance, mode), len(phases)
-                    )
-                    for g, p in pairs
-                ]
-            )
-            for mode in _MODES
-        }
-    rounded: dict[str, Any] = _plain(result)
-    return rounded
+    once = figures(measured, every_video_once(len(measured.videos)))
+    flat |= {key: float(value[0]) for key, value in once.items()}
+    flat |= spreads(measured)
+    if draws and len(measured.videos) > 1:
+        drawn = figures(measured, draw_videos(len(measured.videos), draws))
+        for key, values in drawn.items():
+            flat |= dict(zip(interval_keys(key), interval(values), strict=True))
+    known = [videos[name] for name in measured.videos]
+    flat["boundary.transitions"] = sum(len(transitions(video.truth).at) for video in known)
+    if measured.relaxed:
+        flat["relaxed.seconds"] = float(relaxed_seconds)
+    counts = measured.matrices.sum(axis=(0, 2))
+    flat |= {f"phase.{phase}.frames": int(n) for phase, n in zip(phases, counts, strict=True)}
+    flat |= _ranking(known, measured)
+    return nested(flat)
 
 
-def _frame(pairs: list[tuple[Labels, Labels]], phases: Sequence[str]) -> dict[str, Any]:
-    matrices = np.stack([confusion(g, p, len(phases)) for g, p in pairs])
-    cells, pooled = scores(matrices), scores(matrices.sum(axis=0))
-    accuracy = np.array([np.mean(g == p) for g, p in pairs])
-    total = matrices.sum(axis=0)
-    frame: dict[str, Any] = {
-        "accuracy": {
-            "mean": float(accuracy.mean()),
-            "std": nan_std(accuracy),
-            "pooled": float(np.trace(total) / total.sum()),
-        },
-        "f1_of_means": f1_of_means(cells),
-    }
-    names = ("precision", "recall", "jaccard", "f1")
-    for name in names:
-        frame[name] = aggregates(getattr(cells, name), getattr(pooled, name))
-    phase = {
-        label: {name: float(getattr(pooled, name)[i]) for name in names}
-        | {"frames": int(total[i].sum())}
-        for i, label in enumerate(phases)
-    }
-    return {"frame": frame, "phase": phase}
+def _ranking(videos: Sequence[ScoredVideo], measured: Measured) -> dict[str, float]:
+    if measured.bins is None:
+        return {}
+    truth = np.concatenate([v.truth[v.labelled] for v in videos])
+    probabilities = np.concatenate([v.known_probabilities[v.labelled] for v in videos])
+    whole, single = ranking_figures(truth, probabilities)
+    found = {f"calibration.{key}": value for key, value in whole.items()}
+    for name, values in single.items():
+        for phase, value in zip(measured.phases, values, strict=True):
+            found[f"phase.{phase}.{name}"] = float(value)
+    return found
 
 
-def _segment(pairs: list[tuple[Labels, Labels]]) -> dict[str, Any]:
-    result: dict[str, Any] = {"edit": float(np.mean([edit_score(g, p) for g, p in pairs]))}
-    for percent in (10, 25, 50):
-        matches = [match_runs(g, p, percent / 100) for g, p in pairs]
-        result[f"f1_{percent}"] = {
-            "pooled": pooled_f1(matches),
-            "per_video": float(np.mean([match.f1 for match in matches])),
-        }
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as nested dictionaries; rounded to 6 digits, None where JSON has no number.
+
+    A phase's name may hold dots: it is all between `phase.` and the last dot.
+    """
+    result: dict[str, Any] = {}
+    for key, value in flat.items():
+        *groups, name = key.split(".")
+        if groups and groups[0] == "phase":
+            groups = ["phase", ".".join(groups[1:])]
+        node = result
+        for group in groups:
+            node = node.setdefault(group, {})
+        if isinstance(value, float):
+            value = round(value, 6) if math.isfinite(value) else None
+        node[name] = value
     return result
-
-
-def _plain(node: Any) -> Any:
-    """Rounded to 6 digits, and None for NaN, which JSON does not know."""
-    if isinstance(node, dict):
-        return {key: _plain(value) for key, value in node.items()}
-    if isinstance(node, float):
-        return None if math.isnan(node) else round(node, 6)
-    return node

@@ -65,6 +65,7 @@ class Tecno(nn.Module):
         self, features: int, phases: int, stages: int, layers: int, maps: int, dropout: float
     ) -> None:
         super().__init__()
+        self.receptive_field = receptive_field(stages, layers)
         self.standardise = Standardise(features)
         self.stages = nn.ModuleList(
             Stage(features if stage == 0 else phases, phases, layers, maps, dropout)

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from pipeline.evaluate.frame_metrics import aggregates, confusion, nan_mean, scores
+from pipeline.evaluate.bootstrap import every_video_once
+from pipeline.evaluate.frame_metrics import confusion, frame_figures, nan_mean, scores
+from pipeline.evaluate.measure import ScoredVideo
 from pipeline.evaluate.relaxed_metrics import (
     per_phase,
     relaxed_difference,
+    relaxed_figures,
     relaxed_scores,
-    relaxed_summary,
+    relaxed_spreads,
     rule_for,
 )
 from pipeline.evaluate.segment_metrics import edit_score, match_runs
@@ -34,6 +37,13 @@ def cholec80(folder):
         videos[truth.stem] = (pair[0], pair[1])
     assert len(videos) == 20
     return videos
+
+
+def summary_of(videos, phases=CHOLEC80, draws=0):
+    """Of pairs of truth and prediction, at 1 fps."""
+    return summarise(
+        {name: ScoredVideo(g, p) for name, (g, p) in videos.items()}, phases, 1.0, 10, draws
+    )
 
 
 def relaxed(videos, mode):
@@ -64,18 +74,21 @@ def relaxed(videos, mode):
     ],
 )
 def test_relaxed_figures_are_those_of_the_official_script(shared_data, mode, expected):
-    summary = relaxed_summary(relaxed(cholec80(shared_data).values(), mode))
+    videos = relaxed(cholec80(shared_data).values(), mode)
+    means, spreads = relaxed_figures(videos, every_video_once(20)), relaxed_spreads(videos)
     found = {
-        name: (f"{100 * value['mean']:.2f}", f"{100 * value['std']:.2f}")
-        for name, value in summary.items()
+        name: (f"{100 * means[f'{name}.mean'][0]:.2f}", f"{100 * spreads[f'{name}.std']:.2f}")
+        for name in expected
     }
     assert found == expected
 
 
 def test_relaxed_figures_per_phase_are_those_of_the_official_script(shared_data):
-    values = per_phase(relaxed(cholec80(shared_data).values(), "official"))
+    values = per_phase(relaxed(cholec80(shared_data).values(), "official"), every_video_once(20))
     found = [
-        "/".join(f"{100 * values[name][phase]:.2f}" for name in ("jaccard", "precision", "recall"))
+        "/".join(
+            f"{100 * values[name][0, phase]:.2f}" for name in ("jaccard", "precision", "recall")
+        )
         for phase in range(7)
     ]
     assert found == [
@@ -90,7 +103,7 @@ def test_relaxed_figures_per_phase_are_those_of_the_official_script(shared_data)
 
 
 def test_strict_figures_are_the_published_ones(shared_data):
-    summary = summarise(cholec80(shared_data), CHOLEC80, 1.0, 10)
+    summary = summary_of(cholec80(shared_data))
     frame = summary["frame"]
     assert f"{100 * frame['accuracy']['mean']:.3f}" == "85.953"
     assert f"{100 * frame['accuracy']['std']:.3f}" == "11.440"
@@ -104,7 +117,7 @@ def test_strict_figures_are_the_published_ones(shared_data):
         "jaccard": "70.970/70.940",
         "f1": "81.070/81.048",
     }
-    assert f"{100 * summary['segment']['edit']:.3f}" == "16.930"
+    assert f"{100 * summary['segment']['edit']['mean']:.3f}" == "16.930"
     assert f"{100 * summary['relaxed']['official']['jaccard']['mean']:.2f}" == "75.32"
 
 
@@ -158,7 +171,7 @@ def test_golden_a_short_phase_that_was_never_predicted():
     found = relaxed([(g, np.zeros(68, dtype=np.int64))], "official")[0]
     assert found.accuracy == found.jaccard[1] == found.recall[1] == 1
     assert np.isinf(found.precision[1])
-    assert per_phase([found])["precision"][1] == 1
+    assert per_phase([found], every_video_once(1))["precision"][0, 1] == 1
 
 
 def test_m2cai16_has_its_special_phases_one_later():
@@ -264,34 +277,36 @@ def test_a_hallucinated_phase_scores_zero_and_an_absent_one_nothing():
 
 
 def test_means_over_cells_phases_and_videos_differ_and_are_named():
-    cells = np.array([[1.0, np.nan], [0.5, 0.0]])
-    found = aggregates(cells, np.array([0.7, 0.1]))
-    assert found["mean"] == pytest.approx(0.5)
-    assert found["per_phase_mean"] == pytest.approx((0.75 + 0.0) / 2)
-    assert found["per_video_mean"] == pytest.approx((1.0 + 0.25) / 2)
-    assert found["pooled"] == pytest.approx(0.4)
+    # Recall: 1 and undefined in the first video, 0.5 and 0 in the second one.
+    matrices = np.array([[[4, 0], [0, 0]], [[2, 2], [4, 0]]])
+    found = {k: v[0] for k, v in frame_figures(matrices, every_video_once(2)).items()}
+    assert found["recall.mean"] == pytest.approx(0.5)
+    assert found["recall.per_phase_mean"] == pytest.approx((0.75 + 0.0) / 2)
+    assert found["recall.per_video_mean"] == pytest.approx((1.0 + 0.25) / 2)
+    assert found["recall.pooled"] == pytest.approx((6 / 8 + 0) / 2)
+    assert found["accuracy.mean"] == pytest.approx((1 + 0.25) / 2)
+    assert found["accuracy.pooled"] == pytest.approx(6 / 12)
     assert np.isnan(nan_mean(np.array([np.nan]), 0))
 
 
-def leaves(node):
+def leaves(node, key=""):
     if isinstance(node, dict):
-        for value in node.values():
-            yield from leaves(value)
+        for name, value in node.items():
+            yield from leaves(value, f"{key}.{name}")
     else:
-        yield node
+        yield key, node
 
 
 def test_a_perfect_prediction_scores_one_everywhere():
     videos = {str(i): (g, g) for i, (g, _) in enumerate(random_video() for _ in range(3))}
-    summary = summarise(videos, CHOLEC80, 1.0, 10)
-    for group in ("frame", "segment", "relaxed"):
-        for key in ("frames", "std", "per_phase_std", "per_video_std"):
-            summary[group].pop(key, None)
-    for name in ("precision", "recall", "f1", "jaccard", "accuracy"):
-        assert summary["frame"][name]["mean"] == 1
-        assert summary["frame"][name]["pooled"] == 1
-    assert summary["segment"]["edit"] == summary["segment"]["f1_50"]["pooled"] == 1
-    assert summary["relaxed"]["official"]["accuracy"]["mean"] == 1
+    summary = summary_of(videos, draws=50)
+    for group in ("frame", "segment", "relaxed", "phase"):
+        for key, value in leaves(summary[group], group):
+            if key.endswith(("frames", "seconds")) or value is None:
+                continue
+            assert value == (0 if key.endswith("std") else 1), key
+    assert summary["boundary"]["median_s"] == summary["boundary"]["missed"] == 0
+    assert summary["boundary"]["within_5_s"] == 1
 
 
 def test_renaming_phases_leaves_strict_and_segmental_figures_alone():
@@ -299,10 +314,13 @@ def test_renaming_phases_leaves_strict_and_segmental_figures_alone():
     videos = {str(i): random_video() for i in range(4)}
     order = GENERATOR.permutation(7)
     renamed = {video: (order[g], order[p]) for video, (g, p) in videos.items()}
-    one, two = (summarise(v, names, 1.0, 10) for v in (videos, renamed))
+    one, two = (summary_of(v, names, draws=50) for v in (videos, renamed))
     assert one["segment"] == two["segment"]
-    flat = (np.array(list(leaves(summary["frame"]))) for summary in (one, two))
+    assert one["boundary"] == two["boundary"]
+    flat = (np.array([v for _, v in leaves(summary["frame"])]) for summary in (one, two))
     np.testing.assert_allclose(*flat, atol=2e-6)
+    moved = [one["phase"][names[i]]["f1"] for i in range(7)]
+    np.testing.assert_allclose(moved, [two["phase"][names[order[i]]]["f1"] for i in range(7)])
     assert "relaxed" not in one
 
 
@@ -321,15 +339,15 @@ def test_unlabelled_frames_take_part_in_nothing():
     gap = np.r_[np.full(30, -1), g, np.full(10, -1)]
     padded = np.r_[np.zeros(30, dtype=np.int64), p, np.full(10, 6)]
     names = [f"p{i}" for i in range(7)]
-    assert summarise({"v": (g, p)}, names, 1, 10) == summarise({"v": (gap, padded)}, names, 1, 10)
+    assert summary_of({"v": (g, p)}, names) == summary_of({"v": (gap, padded)}, names)
 
 
 def test_one_frame_one_phase_and_no_label_are_no_special_cases():
     one = np.zeros(1, dtype=np.int64)
-    summary = summarise({"v": (one, one)}, CHOLEC80, 1.0, 10)
+    summary = summary_of({"v": (one, one)}, draws=50)
     assert summary["frame"]["accuracy"] == {"mean": 1.0, "std": None, "pooled": 1.0}
     assert summary["phase"]["CleaningCoagulation"]["f1"] is None
-    assert summarise({"v": (one - 1, one)}, CHOLEC80, 1.0, 10) == {"videos": 0, "frames": 0}
+    assert summary_of({"v": (one - 1, one)}) == {"videos": 0, "frames": 0}
     json.dumps(summary, allow_nan=False)
 
 

@@ -1,0 +1,85 @@
+"""What was run, as the page tells it."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.evaluate.efficiency import Cost
+from pipeline.settings import PARAMS, read_params, read_value
+from pipeline.tables import read_splits
+
+# Not results: where the data lies and how the machine is used differ from place to place.
+_LOCAL = ("data.root", "runtime.")
+
+
+def facts(
+    backbone: Mapping[str, Any], temporal: Mapping[str, Any], cnn: Cost, head: Cost
+) -> list[tuple[str, str]]:
+    """Name and text of what decides the figures.
+
+    Args:
+        backbone: Header of models/backbone.safetensors.
+        temporal: Header of models/temporal.safetensors.
+        cnn: Cost of the backbone.
+        head: Cost of the temporal model.
+    """
+    counts = read_splits()["split"].value_counts()
+    numbers = {k: v for k, v in temporal["numbers"].items() if k not in ("features", "phases")}
+    weights = backbone["weights"]
+    if "weights_sha256" in backbone:
+        weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
+    videos = ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "val", "test"))
+    return [
+        ("Data", f"layout {read_value('data.layout', str)}"),
+        ("Split", f"{read_value('split.scheme', str)}: {videos} videos"),
+        ("Phases", ", ".join(temporal["phases"])),
+        ("Frames", f"{temporal['fps']:g} per second of video"),
+        ("Backbone", f"{backbone['name']}, weights {weights}; {_cost(cnn)}"),
+        ("Temporal model", f"{temporal['kind']}, {_listed(numbers)}; {_cost(head)}"),
+        ("Looks into the future", "no (causal)" if temporal["causal"] else "yes (offline)"),
+        ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
+        ("Weights kept", f"epoch {temporal['best_epoch']} of {temporal['epochs']}"),
+        (
+            "Revision",
+            f"params.yaml is git object {git_object(PARAMS)[:12]}; "
+            f"`git log --find-object={git_object(PARAMS)[:12]}` names the commits that hold it",
+        ),
+    ]
+
+
+def parameters(path: Path = PARAMS) -> list[tuple[str, str]]:
+    """All of params.yaml that decides a result, by dotted key."""
+    found: list[tuple[str, str]] = []
+
+    def walk(prefix: str, node: Any) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), value)
+        elif not prefix.startswith(_LOCAL):
+            found.append((prefix, "none" if node is None else str(node)))
+
+    walk("", read_params(path))
+    return found
+
+
+def git_object(path: Path) -> str:
+    """The name that git gives a file's content, whether committed or not.
+
+    The commit itself would change the report of the same parameters from commit to commit; the
+    object finds it (`git log --find-object`), and says when the parameters were never committed.
+    """
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _cost(cost: Cost) -> str:
+    return f"{cost.parameters / 1e6:.2f} M parameters, {_flops(cost.flops_per_frame)} per frame"
+
+
+def _flops(flops: int) -> str:
+    return f"{flops / 1e9:.2f} GFLOP" if flops >= 1e8 else f"{flops / 1e6:.2f} MFLOP"
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {'none' if v is None else v}" for key, v in values.items())

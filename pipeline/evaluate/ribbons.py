@@ -1,0 +1,154 @@
+"""A video's phases over time as the page draws and reads them out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluate.colours import UNLABELLED, phase_colours, text_colour
+from pipeline.evaluate.measure import ScoredVideo
+from pipeline.segments import Labels, segments
+
+CONFIDENCE_BINS = 400
+"""As many columns as a screen shows; more would only make the page heavier."""
+NUMBERED = 0.035
+"""Share of the video from which on a run is wide enough for its phase's number."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """The number of a phase inside its run.
+
+    Attributes:
+        at: Percent of the width.
+        phase: Counted from 1, as the legend does.
+        colour: That stands out on the phase's own.
+    """
+
+    at: float
+    phase: int
+    colour: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs of phases as SVG, one path per colour, on a width of T.
+
+    Attributes:
+        paths: Colour and path data.
+        numbers: Of the wider runs.
+    """
+
+    paths: Sequence[tuple[str, str]]
+    numbers: Sequence[Number]
+
+
+@dataclass(frozen=True)
+class Ribbon:
+    """One video on the page.
+
+    Attributes:
+        video: Identifier.
+        accuracy: Of its labelled frames; None where there is none.
+        frames: T.
+        rows: Named "truth" and "prediction".
+        confidence: Path data on a width of T and a height of 1, or None.
+        ticks: Percent of the width and text in minutes.
+        readout: What the page's script needs to say what is under the pointer.
+    """
+
+    video: str
+    accuracy: float | None
+    frames: int
+    rows: dict[str, Row]
+    confidence: str | None
+    ticks: Sequence[tuple[float, str]]
+    readout: dict[str, Any]
+
+
+def ribbon_of(name: str, video: ScoredVideo, fps: float, phases: int) -> Ribbon:
+    """Draw one video."""
+    known = video.labelled
+    right = video.truth[known] == video.prediction[known]
+    bins = None if video.probabilities is None else _binned(video.probabilities.max(axis=1))
+    return Ribbon(
+        video=name,
+        accuracy=float(right.mean()) if known.any() else None,
+        frames=len(video.truth),
+        rows={
+            "truth": _row(video.truth, phases),
+            "prediction": _row(video.prediction, phases),
+        },
+        confidence=None if bins is None else _area(bins, len(video.truth)),
+        ticks=_ticks(len(video.truth) / fps),
+        readout={
+            "frames": len(video.truth),
+            "truth": _runs(video.truth),
+            "prediction": _runs(video.prediction),
+            "confidence": [] if bins is None else bins,
+        },
+    )
+
+
+def worst_first(ribbons: Sequence[Ribbon]) -> list[Ribbon]:
+    """By accuracy, lowest on top; videos without a label at the end."""
+    return sorted(
+        ribbons, key=lambda r: (r.accuracy is None, r.accuracy if r.accuracy else 0.0, r.video)
+    )
+
+
+def _row(labels: Labels, phases: int) -> Row:
+    runs = segments(labels)
+    colours = [*phase_colours(phases), UNLABELLED]  # the last one is for -1, unlabelled
+    paths: dict[str, str] = {}
+    numbers = []
+    for label, start, end in zip(runs.label, runs.start, runs.end, strict=True):
+        colour = colours[label]
+        paths[colour] = paths.get(colour, "") + f"M{start} 0h{end - start}v1h-{end - start}z"
+        if label >= 0 and end - start >= NUMBERED * len(labels):
+            middle = round(50 * float(start + end) / len(labels), 2)
+            numbers.append(Number(middle, int(label) + 1, text_colour(colour)))
+    return Row(list(paths.items()), numbers)
+
+
+def _runs(labels: Labels) -> list[list[int]]:
+    runs = segments(labels)
+    return [runs.start.tolist(), runs.label.tolist()]
+
+
+def _edges(frames: int) -> Labels:
+    """Where the bins begin, and T: frame t is in bin floor(t * bins / T), as the script has it."""
+    bins = min(CONFIDENCE_BINS, frames)
+    return -(-np.arange(bins + 1, dtype=np.int64) * frames // bins)
+
+
+def _binned(confidence: NDArray[np.floating]) -> list[int]:
+    """Mean confidence in percent in each of up to CONFIDENCE_BINS equal parts of the video."""
+    edges = _edges(len(confidence))
+    means = np.add.reduceat(confidence, edges[:-1]) / np.diff(edges)
+    return [round(100 * float(mean)) for mean in means]
+
+
+def _area(bins: list[int], frames: int) -> str:
+    steps = "".join(
+        f"V{1 - value / 100:.2f}h{width}"
+        for value, width in zip(bins, np.diff(_edges(frames)), strict=True)
+    )
+    return f"M0 1{steps}V1z"
+
+
+def _ticks(seconds: float) -> list[tuple[float, str]]:
+    """Four to eight marks at round times."""
+    steps = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+    step = next((s for s in steps if seconds / s <= 8), 7200)
+    marks = np.arange(0, seconds, step)
+    return [(round(100 * float(t) / seconds, 2), clock(float(t))) for t in marks]
+
+
+def clock(seconds: float) -> str:
+    """A time as people read it off a player: 4:07, or 1:04:07 beyond an hour."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -1,0 +1,148 @@
+"""Figures of tasks with one label per video, such as the surgeon's skill: two or more classes.
+
+accuracy, balanced accuracy, F1, ROC AUC and average precision as scikit-learn defines them, with
+bootstrap intervals over videos, and summaries over surgeons: videos of one surgeon are not
+independent, so a model is tried on surgeons that training never saw (leave one surgeon out).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluate.bootstrap import draw_videos, every_video_once, interval
+from pipeline.evaluate.frame_metrics import confusion, nan_mean, nan_std, scores
+from pipeline.evaluate.summary import nested
+from pipeline.segments import Labels
+
+Floats = NDArray[np.float64]
+
+
+def summarise_videos(
+    truth: Labels,
+    prediction: Labels,
+    probabilities: Floats | None,
+    classes: Sequence[str],
+    surgeons: Sequence[str] | None,
+    draws: int,
+) -> dict[str, Any]:
+    """Every metric of a task with one label per video.
+
+    Args:
+        truth: (V,) classes.
+        prediction: (V,) classes.
+        probabilities: (V, C), rows sum to 1; None: no ROC AUC and average precision.
+        classes: C names; of two, the second one is the positive one.
+        surgeons: (V,) who operated; None: no figures by surgeon.
+        draws: Of the bootstrap over videos; 0 leaves the intervals out.
+
+    Returns:
+        accuracy, balanced_accuracy, f1 (macro), f1_positive (two classes only), roc_auc and
+        average_precision (of the positive class for two, else macro over one against the rest),
+        each with value, ci_low and ci_high; confusion.<true>.<predicted> in videos; and
+        surgeons.accuracy with mean and std (ddof = 1) over surgeons, lowest and highest, and
+        accuracy and videos of each. Fractions; None where undefined.
+    """
+    one_hot = np.eye(len(classes), dtype=np.int64)
+    matrices = one_hot[truth][:, :, None] * one_hot[prediction][:, None, :]  # (V, C, C)
+    flat: dict[str, Any] = {"videos": len(truth)}
+
+    def add(name: str, figure: Callable[[Floats], Floats]) -> None:
+        flat[f"{name}.value"] = float(figure(every_video_once(len(truth)))[0])
+        if draws and len(truth) > 1:
+            low, high = interval(figure(draw_videos(len(truth), draws)))
+            flat[f"{name}.ci_low"], flat[f"{name}.ci_high"] = low, high
+
+    def summed(weights: Floats) -> Floats:
+        total: Floats = np.tensordot(weights, matrices.astype(np.float64), axes=1)
+        return total
+
+    add("accuracy", lambda w: np.trace(summed(w), axis1=1, axis2=2) / w.sum(axis=1))
+    # Balanced accuracy is the mean recall over the classes that are there.
+    add("balanced_accuracy", lambda w: nan_mean(scores(summed(w)).recall, 1))
+    add("f1", lambda w: nan_mean(scores(summed(w)).f1, 1))
+    if len(classes) == 2:
+        add("f1_positive", lambda w: scores(summed(w)).f1[:, 1])
+    if probabilities is not None:
+        known = probabilities
+        add("roc_auc", lambda w: _one_against_the_rest(truth, known, w)[0])
+        add("average_precision", lambda w: _one_against_the_rest(truth, known, w)[1])
+    result = nested(flat)
+    total = confusion(truth, prediction, len(classes))
+    result["confusion"] = {
+        true: {found: int(total[i, j]) for j, found in enumerate(classes)}
+        for i, true in enumerate(classes)
+    }
+    if surgeons is not None:
+        result["surgeons"] = _by_surgeon(truth == prediction, surgeons)
+    return result
+
+
+def ranking(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """ROC AUC and average precision in every draw, as scikit-learn defines them for weights.
+
+    scikit-learn takes one set of weights at a time; here one sort serves all draws.
+
+    Args:
+        positive: (V,) which videos are of the class.
+        score: (V,) its probability.
+        weights: (B, V) how often each video is in each draw.
+
+    Returns:
+        Two (B,) arrays, NaN for draws that hold the class in no video or in every one.
+    """
+    order = np.argsort(-score, kind="stable")
+    last_of_tie = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])
+    ranked = weights[:, order]
+    hits = np.cumsum(ranked * positive[order], axis=1)[:, last_of_tie]  # (B, G)
+    called = np.cumsum(ranked, axis=1)[:, last_of_tie]
+    misses = called - hits
+    new_hits, new_misses = (np.diff(x, axis=1, prepend=0) for x in (hits, misses))
+    positives, negatives = hits[:, -1], misses[:, -1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Trapezia under the ROC curve; steps under precision over recall.
+        auc = (new_misses * (hits - new_hits / 2)).sum(axis=1) / (positives * negatives)
+        precision = np.where(called > 0, hits / called, 0.0)
+        average = (new_hits * precision).sum(axis=1) / positives
+    undefined = (positives == 0) | (negatives == 0)
+    return np.where(undefined, np.nan, auc), np.where(undefined, np.nan, average)
+
+
+def _one_against_the_rest(truth: Labels, probabilities: Floats, weights: Floats) -> Floats:
+    """AUC and average precision (2, B): of two classes for the second, else macro."""
+    columns = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
+    each = [ranking(truth == c, probabilities[:, c], weights) for c in columns]
+    return nan_mean(np.array(each), 0)
+
+
+def _by_surgeon(right: NDArray[np.bool_], surgeons: Sequence[str]) -> dict[str, Any]:
+    names = np.array(surgeons, dtype=str)
+    each = {name: right[names == name] for name in sorted(set(names.tolist()))}
+    accuracy = np.array([np.mean(found) for found in each.values()])
+    spread = nan_std(accuracy)
+    return {
+        "accuracy": {
+            "mean": round(float(accuracy.mean()), 6),
+            "std": None if np.isnan(spread) else round(spread, 6),
+            "lowest": round(float(accuracy.min()), 6),
+            "highest": round(float(accuracy.max()), 6),
+        },
+        "each": {
+            name: {"accuracy": round(float(np.mean(found)), 6), "videos": len(found)}
+            for name, found in each.items()
+        },
+    }
+
+
+def leave_one_surgeon_out(surgeons: Sequence[str]) -> list[tuple[str, NDArray[np.int64]]]:
+    """The folds in which each surgeon's videos are the test set: name and places of the videos.
+
+    Raises:
+        ValueError: There are fewer than two surgeons, so that nothing is left to train on.
+    """
+    names = np.array(surgeons, dtype=str)
+    different = sorted(set(names.tolist()))
+    if len(different) < 2:
+        raise ValueError(f"one surgeon alone cannot be left out; found: {', '.join(different)}")
+    return [(name, np.flatnonzero(names == name).astype(np.int64)) for name in different]
