@@ -5,7 +5,7 @@ Rooms are imported by their commands, so that `--help` and `index` load no torch
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -86,7 +86,11 @@ def evaluate() -> None:
 
 
 @app.command()
-def report() -> None:
+def report(
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Also write 300 dpi PNGs into reports/paper.")
+    ] = False,
+) -> None:
     """Show the headline figures and where the report is."""
     import json
 
@@ -95,8 +99,64 @@ def report() -> None:
     metrics = Path("reports/metrics.json")
     if not metrics.is_file():
         raise PipelineError(f"{metrics}: not found. Run `dvc repro` first.")
-    print(as_text(headline(json.loads(metrics.read_text(encoding="utf-8")))))
+    content = json.loads(metrics.read_text(encoding="utf-8"))
+    print(as_text(headline(content)))
+    if paper:
+        from pipeline.evaluate.paper import write_paper_figures
+
+        print(f"\nFigures: {write_paper_figures(content).resolve()}")
     print(f"\nReport: {Path('reports/index.html').resolve()}")
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A folder with a report, a git revision, an experiment")],
+    b: Annotated[str, typer.Argument(help="The other one; `.` is the working folder")],
+    md: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
+) -> None:
+    """Compare two reports of the same test videos, with paired intervals."""
+    from pipeline.compare.comparison import compare as compare_sides
+    from pipeline.compare.sides import read_side
+    from pipeline.compare.wording import as_markdown, as_text
+
+    found = compare_sides(read_side(a), read_side(b))
+    print(as_markdown(found) if md else as_text(found))
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Argument(help="A file, or a folder with one per video.")],
+    truth: Annotated[Path, typer.Argument(help="The same, of the true phases.")],
+    layout: Annotated[
+        Literal["cholec80", "csv", "videos"],
+        typer.Option(help="How both are written: see docs/metrics.md."),
+    ] = "cholec80",
+    skip_first_line: Annotated[
+        bool, typer.Option(help="Drop first lines as Cholec80's official script does.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Where all metrics go, as in metrics.json.")
+    ] = None,
+) -> None:
+    """Score predictions that any other program made."""
+    import json
+
+    from pipeline.atomic import write_text
+    from pipeline.evaluate.headline import as_text, headline
+    from pipeline.score.scoring import score as score_files
+    from pipeline.score.video_labels import figures, score_videos
+
+    if layout == "videos":
+        metrics = score_videos(predictions, truth)
+        print(f"{metrics['videos']} videos, one label each")
+        print(as_text(figures(metrics)))
+    else:
+        scored = score_files(predictions, truth, layout, skip_first_line)
+        metrics = scored.metrics
+        print(f"{metrics['videos']} videos, {scored.label_fps:g} labels per second")
+        print(as_text(headline({"test": metrics})))
+    if json_file is not None:
+        write_text(json_file, json.dumps(metrics, indent=2, sort_keys=True) + "\n")
 
 
 @app.command()

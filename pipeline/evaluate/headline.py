@@ -23,7 +23,7 @@ class Figure:
 
 
 def headline(metrics: Mapping[str, Any]) -> list[Figure]:
-    """The figures of the test videos that stand on top."""
+    """The figures of the test videos that stand on top, from the whole of metrics.json."""
     test = metrics["test"]
     frame, segment = test["frame"], test["segment"]
     figures = [

@@ -128,3 +128,37 @@ def test_the_revision_of_the_parameters_is_what_git_calls_it(project):
         ["git", "hash-object", "params.yaml"], capture_output=True, text=True, check=True
     )
     assert git.stdout.strip()[:12] in Path("reports/index.html").read_text()
+
+
+def test_paper_figures_have_300_dpi_and_the_same_bytes_every_time(project):
+    from PIL import Image
+
+    from pipeline.evaluate.paper import write_paper_figures
+
+    stage.run()
+    metrics = json.loads(Path("reports/metrics.json").read_text())
+    folder = write_paper_figures(metrics)
+    first = hashes()
+    assert {p.name for p in folder.iterdir()} == {
+        *("ribbon_b.png", "ribbon_c.png", "confusion.png", "phases.png")
+    }
+    with Image.open(folder / "ribbon_b.png") as picture:
+        assert picture.size[0] == 3000 and set(picture.info) == {"dpi"}
+    write_paper_figures(metrics)
+    assert hashes() == first
+
+
+def test_predictions_that_were_edited_by_hand_are_named(project):
+    from pipeline.evaluate.prediction_files import read_prediction
+
+    stage.run()
+    path = Path("reports/predictions/b.csv")
+    text = path.read_text()
+    back = read_prediction(path, "b.csv")
+    assert back.phases == CHOLEC80 and len(back.time_s) == 41
+    path.write_text(text.replace("Preparation,", "Praeparation,", 2))
+    with pytest.raises(PipelineError, match=r"b.csv: .*; (allowed|expected)"):
+        read_prediction(path, "b.csv")
+    path.write_text("time_s,truth\n")
+    with pytest.raises(PipelineError, match="no column prediction"):
+        read_prediction(path, "b.csv")

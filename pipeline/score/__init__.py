@@ -1,0 +1,1 @@
+"""Predictions made by any program, scored: `python -m pipeline score PREDICTIONS TRUTH`."""

@@ -1,0 +1,111 @@
+"""Predictions of another program against the truth, with every metric of the report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.evaluate.measure import ScoredVideo
+from pipeline.evaluate.params import EvaluateParams
+from pipeline.evaluate.summary import summarise
+from pipeline.phases import CHOLEC80
+from pipeline.score.label_files import LabelFile, find_files, phases_in, read_cholec80, read_csv
+
+Layout = Literal["cholec80", "csv"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was scored.
+
+    Attributes:
+        metrics: As the group `test` of reports/metrics.json.
+        label_fps: Frames per second of the predictions.
+        phases: Names in class order.
+    """
+
+    metrics: dict[str, Any]
+    label_fps: float
+    phases: tuple[str, ...]
+
+
+def score(predictions: Path, truth: Path, layout: Layout, skip_first_line: bool) -> Scored:
+    """Score the videos that have predictions; each must have its truth.
+
+    Args:
+        predictions: A file or a folder with one per video.
+        truth: The same; it may have more videos, and more frames per second.
+        layout: cholec80 (frame number and phase) or csv (time_s, prediction or truth, p_<phase>).
+        skip_first_line: Drop each file's first line, as Cholec80's official script does.
+
+    Raises:
+        PipelineError: A truth is missing, frames do not meet, or rates differ between videos.
+    """
+    suffix = ".txt" if layout == "cholec80" else ".csv"
+    found, true = find_files(predictions, suffix), find_files(truth, suffix)
+    if len(found) == len(true) == 1:
+        true = dict(zip(found, true.values(), strict=True))  # one file each: names may differ
+    missing = sorted(set(found) - set(true))
+    if missing:
+        raise PipelineError(
+            f"{truth}: no truth of {', '.join(missing)}; it holds {', '.join(sorted(true)[:8])}."
+        )
+    phases = CHOLEC80 if layout == "cholec80" else phases_in([*found.values(), *true.values()])
+    videos: dict[str, ScoredVideo] = {}
+    rates: dict[str, float] = {}
+    for name, path in found.items():
+        if layout == "cholec80":
+            pair = read_cholec80(path, skip_first_line), read_cholec80(true[name], skip_first_line)
+        else:
+            pair = read_csv(path, "prediction", phases), read_csv(true[name], "truth", phases)
+        videos[name], rates[name] = _aligned(*pair)
+    # Presentation times jitter by a frame of the video, so rates do by a little.
+    fps = round(float(np.median(list(rates.values()))), 2)
+    for name, rate in rates.items():
+        if abs(rate - fps) > 0.01 * fps:
+            raise PipelineError(
+                f"{found[name]}: {rate:g} labels per second, the others have {fps:g}. Videos that "
+                "are scored together must have one rate."
+            )
+    params = EvaluateParams()
+    metrics = summarise(videos, phases, fps, float(params.relaxed_seconds), params.bootstrap)
+    if not metrics["videos"]:
+        raise PipelineError(f"{truth}: no frame with a label.")
+    return Scored(metrics, fps, phases)
+
+
+def _aligned(prediction: LabelFile, truth: LabelFile) -> tuple[ScoredVideo, float]:
+    """Truth at the frames of the prediction, and their rate."""
+    if (prediction.labels < 0).any():
+        raise PipelineError(f"{prediction.path}: a frame has no prediction.")
+    step = int(np.median(np.diff(prediction.key))) if len(prediction.key) > 1 else 0
+    place = np.searchsorted(truth.key, prediction.key)
+    met = np.append(truth.key, -1)[place] == prediction.key
+    if not met.all():
+        first = prediction.key[np.flatnonzero(~met)[0]]
+        raise PipelineError(
+            f"{prediction.path}: {_named(first, prediction)} is not in {truth.path}, which holds "
+            f"{_named(truth.key[0], truth)} to {_named(truth.key[-1], truth)}."
+        )
+    video = ScoredVideo(truth.labels[place], prediction.labels, prediction.probabilities)
+    if len(prediction.key) == 1:
+        return video, 1.0
+    # What was left out would otherwise count neither as right nor as wrong.
+    steps = np.diff(prediction.key)
+    usual = float(np.median(steps))
+    holes = np.flatnonzero(steps > 1.5 * usual)
+    before, behind = prediction.key[0] - truth.key[0], truth.key[-1] - prediction.key[-1]
+    if len(holes) or max(before, behind) >= 1.5 * usual:
+        where = int(holes[0]) if len(holes) else (0 if before >= 1.5 * usual else -1)
+        near = int(prediction.key[where])
+        raise PipelineError(
+            f"{prediction.path}: predictions are missing near {_named(near, prediction)}, where "
+            f"{truth.path} has labels. Predict every frame that is to be scored."
+        )
+    return video, prediction.keys_per_s / float(steps.mean())
+
+
+def _named(key: int, file: LabelFile) -> str:
+    return f"{key / 1000:g} s" if file.keys_per_s == 1000 else f"frame {key}"
