@@ -1,6 +1,8 @@
 """Metrics against the figures of the published scripts, slow second versions, and properties."""
 
+import doctest
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -360,3 +362,9 @@ def test_runs_and_frames_are_two_views_of_one_thing():
     g, _ = random_video()
     np.testing.assert_array_equal(segments(g).frames(), g)
     assert (np.diff(segments(g).label) != 0).all()
+
+
+def test_the_worked_examples_of_the_documentation_are_true():
+    page = Path(__file__).parents[2] / "docs/metrics.md"
+    found = doctest.testfile(str(page), module_relative=False)
+    assert found.attempted > 20 and found.failed == 0
