@@ -80,7 +80,6 @@ def _aligned(prediction: LabelFile, truth: LabelFile) -> tuple[ScoredVideo, floa
     """Truth at the frames of the prediction, and their rate."""
     if (prediction.labels < 0).any():
         raise PipelineError(f"{prediction.path}: a frame has no prediction.")
-    step = int(np.median(np.diff(prediction.key))) if len(prediction.key) > 1 else 0
     place = np.searchsorted(truth.key, prediction.key)
     met = np.append(truth.key, -1)[place] == prediction.key
     if not met.all():
