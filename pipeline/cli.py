@@ -91,10 +91,12 @@ def report(
         bool, typer.Option("--paper", help="Also write 300 dpi PNGs into reports/paper.")
     ] = False,
 ) -> None:
-    """Show the headline figures and where the report is."""
+    """Show the headline figures, the revision of the parameters and where the report is."""
     import json
+    import re
 
     from pipeline.evaluate.headline import as_text, headline
+    from pipeline.evaluate.provenance import revision_of
 
     metrics = Path("reports/metrics.json")
     if not metrics.is_file():
@@ -105,7 +107,12 @@ def report(
         from pipeline.evaluate.paper import write_paper_figures
 
         print(f"\nFigures: {write_paper_figures(content).resolve()}")
-    print(f"\nReport: {Path('reports/index.html').resolve()}")
+    page = Path("reports/index.html")
+    if page.is_file():
+        digest = re.search(r'name="parameters" content="(\w+)"', page.read_text(encoding="utf-8"))
+        known = revision_of(digest[1]) if digest else None
+        print(f"\nParameters: {f'git revision {known}' if known else 'not committed to git'}")
+    print(f"Report: {page.resolve()}")
 
 
 @app.command()

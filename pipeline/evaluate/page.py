@@ -29,6 +29,7 @@ class Page:
     Attributes:
         facts: What was run: name and text.
         parameters: params.yaml by dotted key.
+        digest: Of the parameters.
         untrained: Whether the backbone's weights are random.
         skipped: Damaged videos that were left out, with reasons.
         unseen: Phases of the test videos that training never saw.
@@ -46,6 +47,7 @@ class Page:
 
     facts: Sequence[tuple[str, str]]
     parameters: Sequence[tuple[str, str]]
+    digest: str
     untrained: bool
     skipped: Sequence[tuple[str, str]]
     unseen: Sequence[str]

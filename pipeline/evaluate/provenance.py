@@ -1,9 +1,12 @@
 """What was run, as the page tells it."""
 
 import hashlib
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from pipeline.evaluate.efficiency import Cost
 from pipeline.settings import PARAMS, read_params, read_value
@@ -42,14 +45,18 @@ def facts(
         ("Weights kept", f"epoch {temporal['best_epoch']} of {temporal['epochs']}"),
         (
             "Revision",
-            f"params.yaml is git object {git_object(PARAMS)[:12]}; "
-            f"`git log --find-object={git_object(PARAMS)[:12]}` names the commits that hold it",
+            f"parameters {digest(parameters())}; `python -m pipeline report` names the git "
+            "revision that holds them",
         ),
     ]
 
 
 def parameters(path: Path = PARAMS) -> list[tuple[str, str]]:
     """All of params.yaml that decides a result, by dotted key."""
+    return _flat(read_params(path))
+
+
+def _flat(params: Any) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
 
     def walk(prefix: str, node: Any) -> None:
@@ -59,18 +66,35 @@ def parameters(path: Path = PARAMS) -> list[tuple[str, str]]:
         elif not prefix.startswith(_LOCAL):
             found.append((prefix, "none" if node is None else str(node)))
 
-    walk("", read_params(path))
-    return found
+    walk("", params)
+    return sorted(found)  # another order in the file is no other result
 
 
-def git_object(path: Path) -> str:
-    """The name that git gives a file's content, whether committed or not.
+def digest(found: Sequence[tuple[str, str]]) -> str:
+    """Twelve hexadecimal digits that stand for the parameters, however the file is laid out.
 
-    The commit itself would change the report of the same parameters from commit to commit; the
-    object finds it (`git log --find-object`), and says when the parameters were never committed.
+    The git revision itself cannot stand in the report: the same parameters would give another one
+    with each commit, and one that is not committed yet has none.
     """
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    text = "\n".join(f"{key}: {value}" for key, value in found)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def revision_of(wanted: str, path: Path = PARAMS) -> str | None:
+    """The newest git revision whose params.yaml has this digest; None where there is none."""
+    try:
+        log = _git("log", "--format=%h", "--", str(path)).split()
+        for revision in log:
+            content = yaml.safe_load(_git("show", f"{revision}:./{path}"))
+            if digest(_flat(content)) == wanted:
+                return revision
+    except (OSError, subprocess.CalledProcessError, yaml.YAMLError):
+        return None
+    return None
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def _cost(cost: Cost) -> str:

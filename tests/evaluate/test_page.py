@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,11 +145,3 @@ def test_confidence_bins_cover_every_frame_once(frames):
 
 def test_times_read_as_on_a_player():
     assert [clock(s) for s in (0, 59.9, 247, 3847)] == ["0:00", "0:59", "4:07", "1:04:07"]
-
-
-def test_the_page_names_another_revision_when_the_parameters_file_is_another(report):
-    first = report.read_bytes()
-    params = Path("params.yaml")
-    params.write_text(params.read_text() + "# a comment\n")
-    stage.run()
-    assert report.read_bytes() != first

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from scored_project import write_video
 
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage
+from pipeline.evaluate.provenance import revision_of
 from pipeline.phases import CHOLEC80
 from pipeline.tables import write_table
 
@@ -122,12 +124,41 @@ def test_efficiency_holds_the_costs_and_what_was_timed(project):
     assert found["timings"]["throughput_frames_per_s"] > 0
 
 
-def test_the_revision_of_the_parameters_is_what_git_calls_it(project):
+def test_the_revision_of_the_parameters_is_found_in_git(project):
+    params = Path("params.yaml")
+    git("init", "-q")
+    git("add", "params.yaml")
+    git("commit", "-q", "-m", "first")
+    first = git("rev-parse", "--short", "HEAD")
     stage.run()
-    git = subprocess.run(
-        ["git", "hash-object", "params.yaml"], capture_output=True, text=True, check=True
-    )
-    assert git.stdout.strip()[:12] in Path("reports/index.html").read_text()
+    digest = re.search('name="parameters" content="(.*?)"', page_text()).group(1)
+    assert revision_of(digest) == first
+    params.write_text(params.read_text().replace("bootstrap: 200", "bootstrap: 300"))
+    git("commit", "-qam", "second")
+    assert revision_of(digest) == first
+    stage.run()
+    assert revision_of(re.search('parameters" content="(.*?)"', page_text()).group(1)) != first
+
+
+def test_the_layout_of_the_parameters_and_the_runtime_leave_the_page_alone(project):
+    params = Path("params.yaml")
+    stage.run()
+    before = page_text()
+    content = yaml.safe_load(params.read_text())
+    content["runtime"]["batch"] = 3
+    params.write_text("# laid out anew\n" + yaml.safe_dump(content))
+    stage.run()
+    assert page_text() == before
+
+
+def page_text():
+    return Path("reports/index.html").read_text()
+
+
+def git(*arguments):
+    author = ("-c", "user.name=T", "-c", "user.email=t@example.org")
+    command = ["git", *author, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_paper_figures_have_300_dpi_and_the_same_bytes_every_time(project):
