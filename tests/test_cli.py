@@ -21,10 +21,16 @@ def test_help_lists_every_stage():
         assert name in result.stdout
 
 
-def test_help_index_and_frames_import_no_torch():
+def test_help_index_frames_compare_and_score_import_no_torch():
     code = (
         "import sys, pipeline.cli, pipeline.all_params, pipeline.index.stage, "
         "pipeline.frames.stage; sys.exit('torch' in sys.modules)"
+    )
+    assert run("-c", code).returncode == 0
+    code = (
+        "import sys, pipeline.compare.sides, pipeline.compare.comparison, "
+        "pipeline.score.scoring, pipeline.score.video_labels, pipeline.evaluate.paper; "
+        "sys.exit('torch' in sys.modules)"
     )
     assert run("-c", code).returncode == 0
     code = "import sys, pipeline.cli; sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"

@@ -68,6 +68,7 @@ def test_rooms_meet_through_files_and_never_import_each_other(room):
         for target in imported(file):
             assert not any(target.is_relative_to(other) for other in others), f"{file} -> {target}"
             assert target.name not in ("cli.py", "doctor.py", "all_params.py"), f"{file}: upwards"
+            assert target.parent.name not in ("compare", "score"), f"{file}: upwards"
 
 
 def test_no_parameter_bears_a_name_that_the_run_cache_forgets():

@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.errors import PipelineError
 from pipeline.evaluate.prediction_files import PredictedVideo, read_prediction
+from pipeline.evaluate.provenance import flat_parameters
 
 REPORTS = "reports"
 PARAMS = "params.yaml"
@@ -26,7 +27,7 @@ class Side:
         label_fps: Frames per second of its predictions.
         relaxed_seconds: Tolerance of its relaxed metrics.
         videos: Its test videos by name.
-        parameters: params.yaml by dotted key; empty where there is none.
+        parameters: What decides a result in params.yaml, by dotted key; empty where there is none.
     """
 
     name: str
@@ -139,14 +140,4 @@ def _parameters(tree: _Tree) -> dict[str, str]:
         content = yaml.safe_load(tree.read(PARAMS))
     except FileNotFoundError:
         return {}
-    found: dict[str, str] = {}
-
-    def walk(prefix: str, node: Any) -> None:
-        if isinstance(node, dict):
-            for key, value in node.items():
-                walk(f"{prefix}.{key}" if prefix else str(key), value)
-        elif not prefix.startswith("runtime."):
-            found[prefix] = "none" if node is None else str(node)
-
-    walk("", content)
-    return found
+    return dict(flat_parameters(content))

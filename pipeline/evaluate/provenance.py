@@ -4,20 +4,22 @@ import hashlib
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.evaluate.efficiency import Cost
 from pipeline.settings import PARAMS, read_params, read_value
 from pipeline.tables import read_splits
+
+if TYPE_CHECKING:  # torch takes two seconds to load, and only names are needed of it
+    from pipeline.evaluate.efficiency import Cost
 
 # Not results: where the data lies and how the machine is used differ from place to place.
 _LOCAL = ("data.root", "runtime.")
 
 
 def facts(
-    backbone: Mapping[str, Any], temporal: Mapping[str, Any], cnn: Cost, head: Cost
+    backbone: Mapping[str, Any], temporal: Mapping[str, Any], cnn: "Cost", head: "Cost"
 ) -> list[tuple[str, str]]:
     """Name and text of what decides the figures.
 
@@ -53,10 +55,11 @@ def facts(
 
 def parameters(path: Path = PARAMS) -> list[tuple[str, str]]:
     """All of params.yaml that decides a result, by dotted key."""
-    return _flat(read_params(path))
+    return flat_parameters(read_params(path))
 
 
-def _flat(params: Any) -> list[tuple[str, str]]:
+def flat_parameters(params: Any) -> list[tuple[str, str]]:
+    """What decides a result in the content of a params.yaml, by dotted key in rising order."""
     found: list[tuple[str, str]] = []
 
     def walk(prefix: str, node: Any) -> None:
@@ -86,7 +89,7 @@ def revision_of(wanted: str, path: Path = PARAMS) -> str | None:
         log = _git("log", "--format=%h", "--", str(path)).split()
         for revision in log:
             content = yaml.safe_load(_git("show", f"{revision}:./{path}"))
-            if digest(_flat(content)) == wanted:
+            if digest(flat_parameters(content)) == wanted:
                 return revision
     except (OSError, subprocess.CalledProcessError, yaml.YAMLError):
         return None
@@ -97,7 +100,7 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout
 
 
-def _cost(cost: Cost) -> str:
+def _cost(cost: "Cost") -> str:
     return f"{cost.parameters / 1e6:.2f} M parameters, {_flops(cost.flops_per_frame)} per frame"
 
 
