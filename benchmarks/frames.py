@@ -7,14 +7,12 @@ The ceiling decodes every picture with PyAV and does nothing else, with as many 
 
 import argparse
 import resource
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import av
+from timing import median_s
 
 from pipeline.frames.decode import open_source
 from pipeline.frames.params import FramesParams
@@ -50,16 +48,6 @@ def bare_decoder(path: Path, threads: int) -> None:
         stream.codec_context.thread_count = threads
         for _ in container.decode(stream):
             pass
-
-
-def median_s(work: Callable[[], object], runs: int) -> float:
-    work()
-    times = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def main() -> None:
