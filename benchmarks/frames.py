@@ -1,44 +1,22 @@
-"""The frames stage against the bare decoder, on one video repeated to some minutes.
+"""The frames stage against the bare decoder, on one clip repeated to some minutes.
 
-    python benchmarks/frames.py VIDEO [--minutes 10] [--runs 5]
+    python benchmarks/frames.py CLIP [--minutes 10] [--runs 3] [--folder FOLDER] [--sizes 480p]
 
-The ceiling decodes every picture with PyAV and does nothing else, with as many threads.
+The ceiling decodes every picture with PyAV and does nothing else, with a thread per core. The stage
+is the whole command `python -m pipeline frames`, from process start to the file in data/frames.
 """
 
 import argparse
-import resource
+import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import av
+from long_video import SIZES, long_video
+from project import make_project, run_command
 from timing import median_s
 
-from pipeline.frames.decode import open_source
-from pipeline.frames.params import FramesParams
-from pipeline.frames.stage import Job, extract
 from pipeline.runtime import cores
-
-
-def repeat(source: Path, target: Path, minutes: float) -> None:
-    """Write the packets of a video again and again, until it is long enough."""
-    with av.open(str(source)) as first:
-        packets = [p for p in first.demux(first.streams.video[0]) if p.size]
-        length = max(p.pts for p in packets) + packets[0].duration
-        rounds = max(1, round(minutes * 60 / float(length * packets[0].time_base)))
-    with av.open(str(target), "w") as out:
-        copy = None
-        for number in range(rounds):
-            # Read anew each time: writing a packet hands its data over.
-            with av.open(str(source)) as again:
-                stream = again.streams.video[0]
-                copy = copy or out.add_stream_from_template(stream)
-                for packet in again.demux(stream):
-                    if packet.size:
-                        packet.pts += number * length
-                        packet.dts += number * length
-                        packet.stream = copy
-                        out.mux(packet)
 
 
 def bare_decoder(path: Path, threads: int) -> None:
@@ -50,27 +28,43 @@ def bare_decoder(path: Path, threads: int) -> None:
             pass
 
 
+def stage(project: Path) -> float:
+    """The whole command on an empty store; returns its peak memory in MB."""
+    shutil.rmtree(project / ".store", ignore_errors=True)
+    return run_command(project, "-m", "pipeline", "frames")[1]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("video", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip", type=Path)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the long videos are kept")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--fps", nargs="+", default=["1", "5"])
     arguments = parser.parse_args()
-    threads = cores()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "long.mp4"
-        repeat(arguments.video, path, arguments.minutes)
-        source = open_source("long", path)
-        ceiling = median_s(lambda: bare_decoder(path, threads), arguments.runs)
-        print(f"{len(source.timeline.ticks)} frames, {threads} threads")
-        print(f"bare decoder      {ceiling:7.2f} s")
-        for decoder in ("decord", "pyav"):
-            target = Path(folder) / "frames.h5"
-            job = Job(source, FramesParams(), (decoder, ""), "", target, threads)
-            took = median_s(lambda job=job: extract(replace(job)), arguments.runs)
-            print(f"frames, {decoder:<9} {took:7.2f} s  {took / ceiling:.2f} of the decoder")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-        print(f"peak memory       {peak:7.0f} MB")
+    print(f"{arguments.minutes:g} minutes, {cores()} cores, median of {arguments.runs}\n")
+    print("| video | sampled | bare decoder, s | frames, s | ratio | peak memory, MB |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (arguments.folder or Path(temporary)).resolve()
+        for size in arguments.sizes:
+            for skippable in (True, False):
+                video = long_video(
+                    arguments.clip.resolve(), folder, size, skippable, arguments.minutes
+                )
+                ceiling = median_s(lambda path=video: bare_decoder(path, cores()), arguments.runs)
+                for fps in arguments.fps:
+                    project = Path(temporary) / "project"
+                    make_project(project, video, {"frames": {"fps": fps}})
+                    peaks: list[float] = []
+                    took = median_s(lambda to=peaks, p=project: to.append(stage(p)), arguments.runs)
+                    kind = "as encoded" if skippable else "nothing skippable"
+                    print(
+                        f"| {size}, {kind} | {fps} fps | {ceiling:.2f} | {took:.2f} "
+                        f"| {took / ceiling:.2f} | {max(peaks):.0f} |",
+                        flush=True,
+                    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ true presentation time in the video. Attributes say how the frames were made.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,12 +20,14 @@ from pipeline.errors import PipelineError
 FORMAT_VERSION = 1
 # Frames per HDF5 chunk of references and times. Fixed, because it decides the file's bytes.
 _CHUNK = 256
+# Frames handed to HDF5 at once: four times quicker than one by one, 2 MB of JPEGs.
+_BATCH = 64
 
 
 def write_frames(
     path: Path, samples: Iterable[tuple[bytes, float]], attributes: Mapping[str, Any]
 ) -> int:
-    """Write frames one by one as they come, so that memory does not grow with the video.
+    """Write frames as they come, a few at a time, so that memory does not grow with the video.
 
     Args:
         path: The container; it appears under this name only when it is whole.
@@ -43,13 +46,23 @@ def write_frames(
             dtype=h5py.vlen_dtype(np.uint8),
             track_times=False,
         )
-        count = 0
         times: list[float] = []
-        for encoded, time_s in samples:
-            jpeg.resize((count + 1,))
-            jpeg[count] = np.frombuffer(encoded, dtype=np.uint8)
-            times.append(time_s)
-            count += 1
+        remaining = iter(samples)
+        while batch := list(islice(remaining, _BATCH)):
+            encoded = np.empty(len(batch), dtype=jpeg.dtype)
+            for place, (content, time_s) in enumerate(batch):
+                encoded[place] = np.frombuffer(content, dtype=np.uint8)
+                times.append(time_s)
+            jpeg.resize((len(times),))
+            where = jpeg.id.get_space()
+            where.select_hyperslab((len(times) - len(batch),), (len(batch),))
+            # Below h5py's assignment, which takes JPEGs of one length for a matrix.
+            jpeg.id.write(
+                h5py.h5s.create_simple((len(batch),)),
+                where,
+                encoded,
+                h5py.h5t.py_create(jpeg.dtype),
+            )
         dataset = file.create_dataset(
             "time_s", data=np.asarray(times, dtype=np.float64), track_times=False
         )
@@ -57,7 +70,7 @@ def write_frames(
         for name in sorted(attributes):
             file.attrs[name] = attributes[name]
         file.attrs["format_version"] = FORMAT_VERSION
-    return count
+    return len(times)
 
 
 class FrameFile:

@@ -32,11 +32,17 @@ def write_video(
     fps: Fraction | int = 25,
     ticks: Sequence[int] | None = None,
     gop: int = 12,
+    x264: str = "",
+    faststart: bool = False,
 ) -> None:
     """An H.264 video with B-frames; `ticks` are presentation times in 1 / fps seconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
+    with av.open(
+        str(path), "w", options={"movflags": "faststart"} if faststart else {}
+    ) as container:
         options = {"bf": "2", "g": str(gop), "preset": "veryfast", "threads": "1"}
+        if x264:
+            options["x264-params"] = x264
         stream = container.add_stream("libx264", rate=Fraction(fps), options=options)
         stream.width, stream.height, stream.pix_fmt = BITS * CELL, 64, "yuv420p"
         stream.time_base = 1 / Fraction(fps)

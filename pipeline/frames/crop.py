@@ -26,9 +26,23 @@ class Box:
         """The part of an image (H, W, 3) inside the box, without a copy."""
         return image[self.top : self.bottom, self.left : self.right]
 
+    def turned_back(self, quarter_turns: int, height: int, width: int) -> "Box":
+        """This box in the frame as it is coded, before it was turned upright.
+
+        Args:
+            quarter_turns: By which the coded frame was turned, against the clock.
+            height: Of the upright frame.
+            width: Of the upright frame.
+        """
+        box = self
+        for _ in range(quarter_turns):
+            box = Box(box.left, box.right, height - box.bottom, height - box.top)
+            height, width = width, height
+        return box
+
 
 def view_box(images: NDArray[np.uint8]) -> Box:
-    """The box of the view, even-sized, from frames spread over a video.
+    """The box of the view, with even sides and corners, from frames spread over a video.
 
     The brightest value of each pixel over time decides, so that smoke or a dark moment does not
     move the box.
@@ -45,9 +59,16 @@ def view_box(images: NDArray[np.uint8]) -> Box:
     columns = np.flatnonzero(bright.mean(axis=0) > _SHARE)
     if len(rows) < 2 or len(columns) < 2:
         return Box(0, height, 0, width)
-    top, left = int(rows[0]), int(columns[0])
+    # Colour is coded for two by two pixels: on even corners it can be cut without shifting it.
+    top, left = int(rows[0]) // 2 * 2, int(columns[0]) // 2 * 2
     bottom, right = int(rows[-1]) + 1, int(columns[-1]) + 1
-    return Box(top, bottom - (bottom - top) % 2, left, right - (right - left) % 2)
+    return Box(top, bottom - bottom % 2, left, right - right % 2)
+
+
+def target_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Height and width once the shorter side has this length in pixels."""
+    scale = short_side / min(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def resize_short_side(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
@@ -56,9 +77,8 @@ def resize_short_side(image: NDArray[np.uint8], short_side: int) -> NDArray[np.u
     By area when it shrinks, which neither aliases nor blurs; bicubic when it grows.
     """
     height, width = image.shape[:2]
-    scale = short_side / min(height, width)
-    if scale == 1:
+    target = target_size(height, width, short_side)
+    if target == (height, width):
         return image
-    target = (max(1, round(width * scale)), max(1, round(height * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, target, interpolation=method), dtype=np.uint8)
+    method = cv2.INTER_AREA if target[0] < height else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, target[::-1], interpolation=method), dtype=np.uint8)

@@ -22,7 +22,8 @@ class FramesParams(Section):
         short_side: Length in pixels that the shorter side is resized to.
         crop_borders: Cut off the black borders of the endoscope's view, by one box per video.
         quality: Of the JPEGs.
-        decoder: decord, or PyAV where decord has no wheel.
+        decoder: PyAV decodes only the packets that the sampled frames need and is the quicker one
+            at every rate (benchmarks/README.md). decord is used where it finds frames reliably.
         on_error: `stop` ends the stage after all other videos; `skip` leaves damaged videos out
             and the report names them.
     """
@@ -31,7 +32,7 @@ class FramesParams(Section):
     short_side: int = Field(256, ge=32)
     crop_borders: bool = False
     quality: int = Field(95, ge=1, le=100)
-    decoder: Literal["decord", "pyav"] = "decord"
+    decoder: Literal["pyav", "decord"] = "pyav"
     on_error: Literal["stop", "skip"] = "stop"
 
     @property

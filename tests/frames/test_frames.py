@@ -14,11 +14,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from videos import number_of, write_video
 
-from pipeline.errors import PipelineError, VideoError
+from pipeline.errors import PipelineError
 from pipeline.frame_store import FrameFile
 from pipeline.frames import stage
 from pipeline.frames.crop import Box, resize_short_side, view_box
-from pipeline.frames.decode import decoder_for, keyframes, open_source, read_frames
 from pipeline.frames.sample import Timeline, sampled_frames
 from pipeline.tables import write_table
 
@@ -100,72 +99,6 @@ def test_ticks_are_compared_as_whole_numbers():
     # At the video's own rate every frame is taken once; floating point misses some.
     taken = sampled_frames(timeline, rate)
     np.testing.assert_array_equal(taken, np.arange(400_000))
-
-
-READABLE = (
-    *("clips/VID18_166.mp4", "clips/VID25_324.mp4", "clips/VID26_213.mp4"),
-    *("clips/VID43_147.mp4", "clips/VID43_297.mp4", "clips/endo.mp4", "clips/pigleg_vfr.mp4"),
-    *("decode/apple-prores-422-proxy.mov", "decode/hevc.mp4", "decode/test.avi"),
-    *("decode/unordered.mov", "decode/video_0.mov", "decode/video_90.mov"),
-)
-
-
-@pytest.mark.parametrize("name", READABLE)
-def test_both_decoders_give_the_same_pixels(shared_data, name):
-    source = open_source("v", shared_data / name)
-    wanted = sampled_frames(source.timeline, Fraction(1))
-    routed = decoder_for(source, "decord")[0]
-    one, two = (np.stack(list(read_frames(source, d, wanted, 2))) for d in (routed, "pyav"))
-    assert one.shape == two.shape and len(one) == len(wanted)
-    assert np.abs(one.astype(int) - two).mean() < 2
-
-
-def test_decord_is_kept_from_files_in_which_it_returns_neighbours(shared_data):
-    """A variable rate, and an open GOP: jumping there, it delivers another frame than asked for."""
-    vfr = open_source("v", shared_data / "clips/pigleg_vfr.mp4")
-    wanted = sampled_frames(vfr.timeline, Fraction(1))
-    jumped, true = (np.stack(list(read_frames(vfr, d, wanted, 2))) for d in ("decord", "pyav"))
-    assert np.abs(jumped[0].astype(int) - true[0]).mean() < 2
-    assert np.abs(jumped[-1].astype(int) - true[-1]).mean() > 5
-    for name in ("clips/pigleg_vfr.mp4", "decode/hevc.mp4"):
-        assert decoder_for(open_source("v", shared_data / name), "decord")[0] == "pyav"
-    assert decoder_for(open_source("v", shared_data / "clips/endo.mp4"), "decord")[0] == "decord"
-
-
-def test_rotation_is_applied(shared_data):
-    source = open_source("v", shared_data / "decode/video_90.mov")
-    assert next(read_frames(source, "pyav", np.array([0]), 1)).shape == (568, 320, 3)
-    assert keyframes(source, 2).shape[1:] == (568, 320, 3)
-
-
-@pytest.mark.parametrize("decoder", DECODERS)
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("corrupted.mp4", "28 of 50 frames decode; it is truncated or damaged"),
-        ("encrypted_cenc.mp4", "none of its 10 frames decodes; it is encrypted or damaged"),
-        ("zero_bytes.webm", "zero bytes"),
-        ("audio_only.mp3", "holds only audio, no video"),
-        ("empty_262_bytes.mp4", "no stream at all"),
-        ("none.mp4", "does not exist"),
-    ],
-)
-def test_damaged_files_are_named_with_the_reason(shared_data, decoder, name, message):
-    with pytest.raises(VideoError, match=message):
-        source = open_source("v", shared_data / "decode" / name)
-        wanted = sampled_frames(source.timeline, Fraction(1))
-        list(read_frames(source, decoder, wanted, 1))
-
-
-def test_text_is_no_video(tmp_path):
-    (tmp_path / "notes.mp4").write_text("hello " * 100)
-    with pytest.raises(VideoError, match="is no readable video"):
-        open_source("notes", tmp_path / "notes.mp4")
-
-
-def truncated(source, target):
-    content = source.read_bytes()
-    target.write_bytes(content[: len(content) * 2 // 3])
 
 
 def test_damaged_videos_are_listed_after_the_others_were_done(project):

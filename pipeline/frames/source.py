@@ -1,0 +1,105 @@
+"""A video file as its container describes it, read packet by packet."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from pipeline.errors import VideoError
+from pipeline.frames.packets import PacketReader, PacketTable, table_of
+from pipeline.frames.sample import Timeline
+
+MEND = "Copy it anew from its source, or cut it with ffmpeg at the last good frame."
+# Containers whose index leads to exactly the packet that is asked for.
+_JUMPING = ("mov,mp4", "matroska")
+# Containers in which a packet's time is its picture's. In AVI it is only a count.
+_TIMED = (*_JUMPING, "mpegts")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video file.
+
+    Attributes:
+        video: Identifier, for messages.
+        path: The file.
+        timeline: When each frame is shown.
+        start: Time of the first frame in the container's own ticks.
+        table: The packets; None where they do not tell which picture is shown when.
+        jumps: Whether the container finds a key frame's packet by its time.
+        steady: Whether decord finds any frame by its number. It does not where the frame rate
+            varies or where pictures before a keyframe refer to the group before it (open GOP):
+            there it returns a neighbour without a word.
+    """
+
+    video: str
+    path: Path
+    timeline: Timeline
+    start: int
+    table: PacketTable | None
+    jumps: bool
+    steady: bool
+
+
+def open_source(video: str, path: Path) -> Source:
+    """Read the packets' times and kinds, which decodes nothing.
+
+    Raises:
+        VideoError: The file is missing, empty, cut off, no video, or has no video stream.
+    """
+    if not path.is_file():
+        raise VideoError(video, f"{path} does not exist. Is data.root where the videos are?")
+    if path.stat().st_size == 0:
+        raise VideoError(video, f"{path} has zero bytes. Copy it anew from its source.")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                kinds = sorted({stream.type for stream in container.streams})
+                found = f"only {', '.join(kinds)}" if kinds else "no stream at all"
+                raise VideoError(video, f"{path} holds {found}, no video. Replace or remove it.")
+            return _described(video, path, container)
+    except (av.FFmpegError, UnicodeError) as error:
+        raise VideoError(video, f"{path} is no readable video ({words(error)}). {MEND}") from None
+
+
+def words(error: Exception) -> str:
+    """What the system or FFmpeg says, without a full stop."""
+    return str(getattr(error, "strerror", None) or error).rstrip(".")
+
+
+def _described(video: str, path: Path, container: Any) -> Source:
+    stream = container.streams.video[0]
+    reader = PacketReader(stream)
+    packets = [reader.read(packet) for packet in container.demux(stream) if packet.size]
+    shown = [packet for packet in packets if packet.shown]
+    if not shown:
+        raise VideoError(video, f"{path} holds no frame. {MEND}")
+    name = container.format.name
+    listed = len(stream.index_entries) if name.startswith("mov,mp4") else 0
+    if len(packets) < listed:
+        raise VideoError(
+            video, f"{path} holds {len(packets)} of the {listed} frames it lists. {MEND}"
+        )
+    if any(packet.pts is None for packet in shown):
+        # Raw streams and old AVI files carry no times: one frame follows the other.
+        ticks = np.arange(len(shown), dtype=np.int64)
+        rate = Fraction(stream.average_rate or 25)
+        return Source(video, path, Timeline(ticks, 1 / rate), 0, None, False, False)
+    pts = np.array([packet.pts for packet in shown], dtype=np.int64)
+    keys = [packet.key for packet in shown]
+    latest_key = np.maximum.accumulate(np.where(keys, pts, np.iinfo(np.int64).min))
+    ticks = np.sort(pts)
+    # Rates such as 29.97 alternate between two whole numbers of ticks.
+    steady = len(ticks) < 3 or np.ptp(np.diff(ticks)) <= 1
+    return Source(
+        video,
+        path,
+        Timeline(ticks - ticks[0], Fraction(stream.time_base or Fraction(1, 90_000))),
+        int(ticks[0]),
+        table_of(packets) if reader.understands and name.startswith(_TIMED) else None,
+        name.startswith(_JUMPING),
+        bool(steady and (pts >= latest_key).all()),
+    )
