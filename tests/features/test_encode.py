@@ -15,17 +15,19 @@ import torch
 from pipeline.backbone import stage as backbone_stage
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
-from pipeline.features import stage
+from pipeline.features import stage, video
 from pipeline.features.encode import Encoder, encode
 from pipeline.frame_store import FrameFile, write_frames
 from pipeline.networks.cnn import Transform, build_cnn
+from pipeline.networks.fold import fold
 
 TRANSFORM = Transform(72, 64, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PARAMS = """\
 seed: 1
 backbone: {{name: resnet18, weights: random, mode: frozen}}
 features: {{precision: {precision}, dtype: {dtype}, crop: 64}}
-runtime: {{device: cpu, workers: {workers}, batch: {batch}, threads: 1, progress: lines}}
+runtime:
+  {{device: cpu, workers: {workers}, batch: {batch}, threads: 1, compile: false, progress: lines}}
 """
 
 
@@ -47,6 +49,9 @@ def project(tmp_path, monkeypatch):
         name = f"video{number}"
         attributes = {"video": name, "fps": 1.0, "fingerprint": f"frames-of-{name}"}
         write_frames(tmp_path / f"data/frames/{name}.h5", jpegs(count, number), attributes)
+    splits = tmp_path / "data/index/splits.csv"
+    splits.parent.mkdir()
+    splits.write_text("video,split\nvideo0,train\nvideo1,test\n")
     (tmp_path / "data/frames/skipped.csv").write_text("video,reason\nvideo9,zero bytes\n")
     backbone_stage.run()
     return tmp_path
@@ -123,7 +128,7 @@ def test_skipped_videos_are_handed_on(project):
 
 
 def test_features_too_large_for_the_file_stop_the_stage(project, monkeypatch):
-    monkeypatch.setattr(stage, "encode", lambda *_: np.full((21, 512), 1e6, dtype=np.float32))
+    monkeypatch.setattr(video, "encode", lambda *_: np.full((21, 512), 1e6, dtype=np.float32))
     with pytest.raises(PipelineError, match=r"up to 1e\+06 do not fit features\.dtype: float16"):
         stage.run()
 
@@ -145,19 +150,24 @@ def test_a_gpu_that_is_not_there_is_named(project):
         stage.run()
 
 
-def test_a_batch_is_filled_up_without_changing_its_rows():
+def test_a_batch_is_filled_up_without_changing_its_rows(project):
     torch.manual_seed(0)
-    encoder = Encoder(build_cnn("resnet18"), TRANSFORM, "fp32", torch.device("cpu"), 4)
-    images = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
-    assert torch.equal(encoder(images)[:2], encoder(images[:2]))
+    network = fold(build_cnn("resnet18").eval(), TRANSFORM.mean, TRANSFORM.std)
+    encoder = Encoder(network, TRANSFORM, torch.device("cpu"), 8)
+    with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
+        whole = encode(frames, encoder, pool)
+        assert np.array_equal(encode(frames, encoder, pool, np.array([7, 20])), whole[[7, 20]])
 
 
 def test_an_encoder_takes_every_frame_once_and_in_order(project):
     with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
-        mean = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
-        found = encode(frames, Encoder(mean, TRANSFORM, "fp32", torch.device("cpu"), 8), pool)
+
+        def mean(images):
+            return images.float().mean(dim=(2, 3))
+
+        found = encode(frames, Encoder(mean, TRANSFORM, torch.device("cpu"), 8), pool)
         assert found.shape == (21, 3)
-        one_by_one = Encoder(mean, TRANSFORM, "fp32", torch.device("cpu"), 1)
+        one_by_one = Encoder(mean, TRANSFORM, torch.device("cpu"), 1)
         expected = encode(frames, one_by_one, pool)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
