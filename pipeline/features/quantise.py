@@ -30,6 +30,18 @@ def engine() -> str:
     )
 
 
+class _InFull(nn.Module):
+    """A part of the network that quantisation, which knows its like, shall leave in fp32."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.part(values)
+        return result
+
+
 def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Sequential:
     """The network with weights in int8 per channel and activations in uint8 per tensor.
 
@@ -50,21 +62,30 @@ def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Seque
     name = engine()
     torch.backends.quantized.engine = name
     with warnings.catch_warnings():
-        # torchao is to take this over; its quantizer for x86 needs a compiler at run time.
-        warnings.filterwarnings("ignore", "torch.ao.quantization", DeprecationWarning)
+        # All of them announce that torch will leave this to torchao, whose quantiser for x86 needs
+        # a compiler on the user's machine; and one is about torch's own choice of observers.
+        warnings.filterwarnings("ignore", ".*torch.ao.quantization", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Please use quant_min and quant_max", UserWarning)
+        warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
         from torch.ao.quantization import get_default_qconfig_mapping
         from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
         border, network = copy.deepcopy(folded).children()
-        config = PrepareCustomConfig().set_non_traceable_module_names(["avgpool"])
+        network.avgpool = _InFull(network.get_submodule("avgpool"))
+        config = PrepareCustomConfig().set_non_traceable_module_classes([_InFull])
         prepared = None
         with torch.no_grad():
             for images in batches:
                 pixels = border(images)
                 if prepared is None:
                     mapping = get_default_qconfig_mapping(name)
+                    for kind in (_InFull, torch.flatten, nn.Identity):
+                        mapping.set_object_type(kind, None)
                     prepared = prepare_fx(network, mapping, (pixels,), config)
                 prepared(pixels)
             assert prepared is not None, "no calibration images"
-            return nn.Sequential(border, convert_fx(prepared)).eval()
+            quantised = nn.Sequential(border, convert_fx(prepared)).eval()
+            # Here and not at first use, because torch warns once, of the first quantised tensor.
+            quantised(images)
+            return quantised

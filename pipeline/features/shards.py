@@ -1,6 +1,7 @@
 """Several GPUs: one process each, which take video after video."""
 
 import multiprocessing
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing.queues import Queue
@@ -41,9 +42,9 @@ def compute_on_all(
         PipelineError: As pipeline.features.video.compute.
     """
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-    free: Queue[torch.device] = context.Queue()
-    for device in devices:
-        free.put(device)
+    free: Queue[tuple[int, torch.device]] = context.Queue()
+    for numbered in enumerate(devices):
+        free.put(numbered)
     with ProcessPoolExecutor(
         len(devices), mp_context=context, initializer=_start, initargs=(plan, free)
     ) as processes:
@@ -56,17 +57,19 @@ def compute_on_all(
             raise
 
 
-def _start(plan: Plan, free: "Queue[torch.device]") -> None:
+def _start(plan: Plan, free: "Queue[tuple[int, torch.device]]") -> None:
     global _worker
-    device = free.get()
+    number, device = free.get()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     pool = ThreadPoolExecutor(plan.runtime.worker_count)
-    _worker = _Worker(build_coder(plan, device, pool, _say), pool)
+    # What there is to say is the same on each device.
+    say = _say if number == 0 else lambda line: None
+    _worker = _Worker(build_coder(plan, device, pool, say), pool)
 
 
 def _say(line: str) -> None:
-    """Nothing: what there is to say, the same on each device, is said by the first process."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _compute(job: Job) -> str:
