@@ -1,5 +1,6 @@
 """torch.compile with the weights frozen into the kernels, where there is a compiler."""
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -28,6 +29,8 @@ def compiled(
         "freezing": True,
         "triton.cudagraphs": example.is_cuda,
     }
+    # On a machine without GPU torch remarks, while it looks for a compiler, that there is none.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     forward = torch.compile(network, dynamic=False, options=options)
     try:
         with torch.inference_mode():
