@@ -18,6 +18,7 @@ class RuntimeParams(Section):
     workers: int = Field(0, ge=0, description="0: one per core")
     batch: int = Field(16, ge=1, description="images per forward pass of the backbone on a GPU")
     threads: int = Field(0, ge=0, description="torch threads, 0: one per core")
+    compile: bool = Field(False, description="the backbone by torch.compile, needs a C++ compiler")
     progress: Literal["auto", "bar", "lines", "none"] = "auto"
 
     @property

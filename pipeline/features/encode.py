@@ -1,4 +1,4 @@
-"""Frames in, features out: decoding and resizing overlap the forward pass of the network."""
+"""Frames in, features out: reading, decoding and copying overlap the forward pass."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from pipeline.errors import PipelineError
+from pipeline.features.copying import on_device
 from pipeline.frame_store import FrameFile, decode_jpeg
 from pipeline.networks.cnn import Transform
 
@@ -19,7 +19,7 @@ from pipeline.networks.cnn import Transform
 _BATCHES_AHEAD = 2
 # Libraries pick kernels, and with them the last bits of a result, by shape: a CPU always gets this
 # one, so that features do not depend on runtime.batch. Larger batches are no faster there.
-CPU_BATCH = 16
+CPU_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -27,46 +27,37 @@ class Encoder:
     """A network with all that decides its features.
 
     Attributes:
-        network: Images (B, 3, H, W) float to features (B, D).
+        network: Images (batch, 3, crop_px, crop_px) uint8 on the device to features (batch, D).
         transform: What its weights expect of an image.
-        precision: "fp32" or "bf16".
         device: Where it runs.
-        batch: Images per forward pass.
+        batch: Images per forward pass, always: short batches are filled up.
     """
 
-    network: nn.Module
+    network: Callable[[torch.Tensor], torch.Tensor]
     transform: Transform
-    precision: str
     device: torch.device
     batch: int
 
-    def __post_init__(self) -> None:
-        self.network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
     @torch.inference_mode()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Features of up to `batch` prepared images (B, 3, H, W) uint8: (B, D) float32, CPU.
-
-        A short batch is filled up, so that the last frames of a video meet the same kernels.
-        """
-        count = len(images)
-        if count < self.batch:
-            filler = images[:1].expand(self.batch - count, -1, -1, -1)
-            images = torch.cat([images, filler])
-        images = images.to(self.device, non_blocking=True)
-        pixels = self.transform.normalise(images).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            features: torch.Tensor = self.network(pixels)
-        return features[:count].float().cpu()
+        """Features (batch, D) float32, on the device, of images (batch, 3, H, W) uint8 there."""
+        # A copy, because a captured CUDA graph writes its next result over this one.
+        return self.network(images).to(torch.float32, copy=True)
 
 
-def encode(frames: FrameFile, encoder: Encoder, pool: ThreadPoolExecutor) -> NDArray[np.float32]:
-    """Features of every frame, in order.
+def encode(
+    frames: FrameFile,
+    encoder: Encoder,
+    pool: ThreadPoolExecutor,
+    samples: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
+    """Features of the frames, in order.
 
     Args:
         frames: The frames of one video.
         encoder: Network and transform.
         pool: Threads that decode JPEG and resize.
+        samples: Which frames; all of them when left out.
 
     Returns:
         (T, D) float32.
@@ -74,30 +65,60 @@ def encode(frames: FrameFile, encoder: Encoder, pool: ThreadPoolExecutor) -> NDA
     Raises:
         PipelineError: A frame cannot be decoded, or the device has too little memory.
     """
-    parts = []
-    for images in _ahead(frames, encoder, pool):
-        try:
-            parts.append(encoder(images).numpy())
-        except torch.OutOfMemoryError:
-            raise PipelineError(
-                f"{frames.path}: the device ran out of memory with runtime.batch: "
-                f"{encoder.batch}. Halve it; features do not depend on it."
-            ) from None
-    return np.concatenate(parts)
+    if samples is None:
+        samples = np.arange(len(frames))
+    parts: list[NDArray[np.float32]] = []
+    # One result stays on the device while the next batch is started, so that a GPU never waits.
+    running: deque[torch.Tensor] = deque()
+    try:
+        for images in on_device(batches(frames, samples, encoder, pool), encoder.device):
+            running.append(encoder(images))
+            if len(running) > 1:
+                parts.append(running.popleft().cpu().numpy())
+        parts += [features.cpu().numpy() for features in running]
+    except torch.OutOfMemoryError:
+        raise PipelineError(
+            f"{frames.path}: the device ran out of memory with runtime.batch: "
+            f"{encoder.batch}. Halve it; features do not depend on it."
+        ) from None
+    return np.concatenate(parts)[: len(samples)]
 
 
-def _ahead(frames: FrameFile, encoder: Encoder, pool: ThreadPoolExecutor) -> Iterator[torch.Tensor]:
-    """Prepared batches (B, 3, H, W) uint8, while the next ones are being decoded."""
-    waiting: deque[list[Future[torch.Tensor]]] = deque()
-    for start in range(0, len(frames), encoder.batch):
+def batches(
+    frames: FrameFile, samples: NDArray[np.int64], encoder: Encoder, pool: ThreadPoolExecutor
+) -> Iterator[torch.Tensor]:
+    """Prepared batches (batch, 3, H, W) uint8, channels last, while the next are being decoded.
+
+    The last one is filled up with copies of its first image: all meet the same kernels.
+    """
+    side, pinned = encoder.transform.crop_px, encoder.device.type == "cuda"
+    waiting: deque[tuple[torch.Tensor, list[Future[None]]]] = deque()
+    for start in range(0, len(samples), encoder.batch):
+        shape = (encoder.batch, side, side, 3)
+        images = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned).permute(0, 3, 1, 2)
         # HDF5 is read here, by one thread: its library is not made for several.
-        encoded = [frames.jpeg(i) for i in range(start, min(start + encoder.batch, len(frames)))]
-        waiting.append([pool.submit(_prepare, jpeg, encoder.transform.prepare) for jpeg in encoded])
+        jobs = [
+            pool.submit(_prepare, frames.jpeg(sample), encoder.transform.prepare, images[row])
+            for row, sample in enumerate(samples[start : start + encoder.batch])
+        ]
+        waiting.append((images, jobs))
         if len(waiting) > _BATCHES_AHEAD:
-            yield torch.stack([future.result() for future in waiting.popleft()])
+            yield _finished(frames, *waiting.popleft())
     while waiting:
-        yield torch.stack([future.result() for future in waiting.popleft()])
+        yield _finished(frames, *waiting.popleft())
 
 
-def _prepare(jpeg: NDArray[Any], prepare: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    return prepare(torch.from_numpy(decode_jpeg(jpeg)).permute(2, 0, 1))
+def _prepare(
+    jpeg: NDArray[Any], prepare: Callable[[torch.Tensor], torch.Tensor], into: torch.Tensor
+) -> None:
+    into.copy_(prepare(torch.from_numpy(decode_jpeg(jpeg)).permute(2, 0, 1)))
+
+
+def _finished(frames: FrameFile, images: torch.Tensor, jobs: list[Future[None]]) -> torch.Tensor:
+    for job in jobs:
+        try:
+            job.result()
+        except PipelineError as error:
+            raise PipelineError(f"{frames.path}: {error}") from None
+    images[len(jobs) :] = images[0]
+    return images

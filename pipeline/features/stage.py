@@ -1,146 +1,118 @@
 """The features stage: data/frames/<video>.h5 to features/<video>.h5, through the store."""
 
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from pipeline import feature_store, frame_store
-from pipeline.checkpoint import load_checkpoint
+from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
-from pipeline.feature_store import write_features
-from pipeline.features import encode as encode_module
-from pipeline.features.encode import CPU_BATCH, Encoder, encode
+from pipeline.features import build, calibration, copying, devices, encode, quantise, video
+from pipeline.features.build import Plan, build_coder, transform_of_crop
+from pipeline.features.calibration import calibration_videos
+from pipeline.features.devices import devices_for, remark
 from pipeline.features.params import FeaturesParams
+from pipeline.features.shards import compute_on_all
+from pipeline.features.video import Job, compute
 from pipeline.frame_store import FrameFile
-from pipeline.networks import cnn
-from pipeline.networks.cnn import Transform, build_cnn
+from pipeline.networks import cnn, fold
 from pipeline.progress import Progress
 from pipeline.result_store import Store, file_hash, fingerprint, source_hash
-from pipeline.runtime import RuntimeParams, read_runtime
+from pipeline.runtime import read_runtime
 from pipeline.settings import read_section
-from pipeline.tables import read_skipped, write_table
+from pipeline.tables import INDEX, read_skipped, read_splits, write_table
 
 FRAMES = Path("data/frames")
 BACKBONE = Path("models/backbone.safetensors")
 FEATURES = Path("features")
 
 
-def run(frames: Path = FRAMES, backbone: Path = BACKBONE, output: Path = FEATURES) -> str:
+def run(
+    frames: Path = FRAMES,
+    backbone: Path = BACKBONE,
+    output: Path = FEATURES,
+    index: Path = INDEX,
+) -> str:
     """Take the features that are in the store, compute the others, fill the output folder.
 
     Returns:
         One line for the terminal.
 
     Raises:
-        PipelineError: No frames, no weights, or features that the chosen dtype cannot hold.
+        PipelineError: No frames, no weights, no training frames to calibrate int8 on, or features
+            that the chosen dtype cannot hold.
     """
     params = read_section(FeaturesParams, "features")
     runtime = read_runtime()
     containers = sorted(frames.glob("*.h5"))
     if not containers:
         raise PipelineError(f"{frames}: holds no frames. Run `dvc repro frames` first.")
-    weights_hash = file_hash(backbone) if backbone.is_file() else ""
-    tensors, header = load_checkpoint(backbone)
-    transform = _transform(header["transform"], params.crop)
+    header = read_header(backbone)
+    weights_hash = file_hash(backbone)
 
-    store = Store("features")
-    names = {}
+    sources = {}
     for container in containers:
         with FrameFile(container) as file:
-            names[container] = fingerprint(
-                frames=file.attributes["fingerprint"],
-                weights=weights_hash,
-                params=params.model_dump(),
-                code=source_hash(encode_module, cnn, frame_store, feature_store),
-            )
-    missing = [container for container in containers if not store.has(names[container])]
-    if missing:
-        network = build_cnn(header["name"])
-        network.load_state_dict(tensors)
-        device = _device(runtime)
-        batch = CPU_BATCH if device.type == "cpu" else runtime.batch
-        encoder = Encoder(network, transform, params.precision, device, batch)
+            sources[container] = file.attributes["fingerprint"]
+    chosen: list[Path] = []
+    if params.precision == "int8":
+        splits = read_splits(index)
+        chosen = calibration_videos(sources, set(splits["video"][splits["split"] == "train"]))
+    store = Store("features")
+    names = {
+        container: fingerprint(
+            frames=source,
+            weights=weights_hash,
+            params=params.model_dump(),
+            calibration=[sources[path] for path in chosen],
+            code=source_hash(
+                *(build, calibration, copying, devices, encode, quantise, video),
+                *(cnn, fold, frame_store, feature_store),
+            ),
+        )
+        for container, source in sources.items()
+    }
+    jobs = [
+        Job(container, store.path(name), name)
+        for container, name in names.items()
+        if not store.has(name)
+    ]
+    if jobs:
         attributes = {
             "backbone": header["name"],
             "weights": header["weights"],
             "weights_hash": weights_hash,
             "precision": params.precision,
-            "crop": transform.crop_px,
+            "crop": transform_of_crop(header, params.crop).crop_px,
         }
-        _compute(missing, encoder, params.dtype, store, names, attributes, runtime)
-    for container in containers:
-        store.fill(names[container], output / container.name)
+        plan = Plan(backbone, params, runtime, chosen, attributes)
+        where = devices_for(runtime, params.precision)[: len(jobs)]
+        with Progress("features", len(jobs), runtime.progress) as progress:
+            progress.say(f"features: {header['name']}, {params.precision}, on {_listed(where)}")
+            note = remark(where[0], params.precision)
+            if note:
+                progress.say(f"features: {note}")
+            for job, note in _computed(jobs, plan, where, progress):
+                progress.step(job.container.stem, note)
+    for container, name in names.items():
+        store.fill(name, output / container.name)
     write_table(read_skipped(frames), output / "skipped.csv")
-    return f"{output}: {len(containers)} videos, {len(missing)} computed"
+    return f"{output}: {len(containers)} videos, {len(jobs)} computed"
 
 
-def _compute(
-    containers: list[Path],
-    encoder: Encoder,
-    dtype: str,
-    store: Store,
-    names: dict[Path, str],
-    attributes: dict[str, Any],
-    runtime: RuntimeParams,
-) -> None:
-    with (
-        Progress("features", len(containers), runtime.progress) as progress,
-        ThreadPoolExecutor(runtime.worker_count) as pool,
-    ):
-        progress.say(f"features: {attributes['backbone']} on {encoder.device}")
-        for container in containers:
-            with FrameFile(container) as file:
-                features = encode(file, encoder, pool)
-                stored = _stored(features, dtype, container)
-                write_features(
-                    store.path(names[container]),
-                    stored,
-                    file.time_s,
-                    attributes
-                    | {
-                        "video": file.attributes["video"],
-                        "fps": file.attributes["fps"],
-                        "frames_fingerprint": file.attributes["fingerprint"],
-                        "fingerprint": names[container],
-                    },
-                )
-            progress.step(container.stem, f"{len(features)} frames")
+def _computed(
+    jobs: Sequence[Job], plan: Plan, where: Sequence[torch.device], progress: Progress
+) -> Iterator[tuple[Job, str]]:
+    if len(where) > 1:
+        yield from compute_on_all(jobs, plan, where)
+        return
+    with ThreadPoolExecutor(plan.runtime.worker_count) as pool:
+        coder = build_coder(plan, where[0], pool, progress.say)
+        for job in jobs:
+            yield job, compute(job, coder, pool)
 
 
-def _stored(features: np.ndarray[Any, Any], dtype: str, container: Path) -> np.ndarray[Any, Any]:
-    """The features in the type of the file, checked to be finite in it."""
-    with np.errstate(over="ignore"):
-        stored = features.astype(dtype)
-    if not np.isfinite(stored).all():
-        largest = float(np.abs(features).max())
-        raise PipelineError(
-            f"{container}: features up to {largest:.3g} do not fit features.dtype: {dtype}. "
-            "Set features.dtype: float32; if they are not finite there either, check the weights."
-        )
-    return stored
-
-
-def _transform(values: dict[str, Any], crop: int | None) -> Transform:
-    transform = Transform(**values)
-    if crop is None:
-        return transform
-    resize_px = round(transform.resize_px * crop / transform.crop_px)
-    return Transform(resize_px, crop, transform.interpolation, transform.mean, transform.std)
-
-
-def _device(runtime: RuntimeParams) -> torch.device:
-    """The GPU when there is one and nobody said otherwise."""
-    torch.set_num_threads(runtime.thread_count)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    if runtime.device == "cuda" and not torch.cuda.is_available():
-        raise PipelineError(
-            "params.yaml: runtime.device: found cuda, but torch sees no GPU. "
-            "Allowed here: auto, cpu. `python -m pipeline doctor` says more."
-        )
-    if runtime.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(runtime.device)
+def _listed(where: Sequence[torch.device]) -> str:
+    return ", ".join(str(device) for device in where)

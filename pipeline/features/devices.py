@@ -1,0 +1,62 @@
+"""Where the backbone runs, and what that processor is good at."""
+
+import torch
+
+from pipeline.errors import PipelineError
+from pipeline.runtime import RuntimeParams
+
+
+def devices_for(runtime: RuntimeParams, precision: str) -> list[torch.device]:
+    """All GPUs when there are some and nobody said otherwise, else the CPU.
+
+    int8 kernels exist for the CPU only.
+
+    Raises:
+        PipelineError: A GPU was asked for that is not there, or that int8 cannot use.
+    """
+    if runtime.device == "cuda" and precision == "int8":
+        raise PipelineError(
+            "params.yaml: runtime.device: found cuda, but features.precision: int8 runs on a "
+            "CPU. Allowed with int8: auto, cpu. On a GPU take features.precision: bf16."
+        )
+    if runtime.device == "cuda" and not torch.cuda.is_available():
+        raise PipelineError(
+            "params.yaml: runtime.device: found cuda, but torch sees no GPU. "
+            "Allowed here: auto, cpu. `python -m pipeline doctor` says more."
+        )
+    if runtime.device == "cpu" or precision == "int8" or not torch.cuda.is_available():
+        return [torch.device("cpu")]
+    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+
+
+def settle(threads: int) -> None:
+    """Threads for one forward pass, and kernels whose choice and rounding repeat."""
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    # Otherwise fp32 convolutions on a GPU round their inputs to 10 bits.
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def remark(device: torch.device, precision: str) -> str | None:
+    """What a user should know about this precision on this device, in one line."""
+    if device.type == "cuda":
+        if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            return "this GPU has no bf16 arithmetic: bf16 is emulated and slow, fp32 is faster"
+        return None
+    if not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.11 cannot tell
+        return None
+    has = torch.cpu.get_capabilities()
+    # x86 names first, then Arm's.
+    if precision == "bf16" and not any(has.get(f) for f in ("avx512_bf16", "amx_bf16", "bf16")):
+        return (
+            "this processor has no bf16 arithmetic (avx512_bf16, amx_bf16, Arm bf16): "
+            "bf16 gives the same features here, but no speed; fp32 is at least as fast"
+        )
+    integer = ("avx512_vnni", "avx_vnni", "amx_int8", "dot", "i8mm")
+    if precision == "int8" and not any(has.get(f) for f in integer):
+        return (
+            "this processor has no integer dot product (VNNI, amx_int8, Arm dot): int8 saturates "
+            "in places and gains little; see the cosine to fp32 in the files, or take bf16"
+        )
+    return None

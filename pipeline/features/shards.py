@@ -1,0 +1,77 @@
+"""Several GPUs: one process each, which take video after video."""
+
+import multiprocessing
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from multiprocessing.queues import Queue
+from typing import NamedTuple
+
+import torch
+
+from pipeline.features.build import Plan, build_coder
+from pipeline.features.video import Coder, Job, compute
+
+
+class _Worker(NamedTuple):
+    coder: Coder
+    pool: ThreadPoolExecutor
+
+
+# What a process was started with: the only thing that its jobs share.
+_worker: _Worker | None = None
+
+
+def compute_on_all(
+    jobs: Sequence[Job], plan: Plan, devices: Sequence[torch.device]
+) -> Iterator[tuple[Job, str]]:
+    """Compute each video on the next device that is free.
+
+    The bytes are those of one process with this device. After a failure the videos under way are
+    finished, the others are not begun.
+
+    Args:
+        jobs: The videos.
+        plan: How their features are made.
+        devices: One process each; the same one may be named twice.
+
+    Yields:
+        A finished video and its note, in the order of completion.
+
+    Raises:
+        PipelineError: As pipeline.features.video.compute.
+    """
+    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    free: Queue[tuple[int, torch.device]] = context.Queue()
+    for numbered in enumerate(devices):
+        free.put(numbered)
+    with ProcessPoolExecutor(
+        len(devices), mp_context=context, initializer=_start, initargs=(plan, free)
+    ) as processes:
+        running = {processes.submit(_compute, job): job for job in jobs}
+        try:
+            for future in as_completed(running):
+                yield running[future], future.result()
+        except BaseException:
+            processes.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _start(plan: Plan, free: "Queue[tuple[int, torch.device]]") -> None:
+    global _worker
+    number, device = free.get()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    pool = ThreadPoolExecutor(plan.runtime.worker_count)
+    # What there is to say is the same on each device.
+    say = _say if number == 0 else lambda line: None
+    _worker = _Worker(build_coder(plan, device, pool, say), pool)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _compute(job: Job) -> str:
+    assert _worker is not None
+    return compute(job, _worker.coder, _worker.pool)

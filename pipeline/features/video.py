@@ -1,0 +1,102 @@
+"""One video: its features, checked, described and put into the store."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import PipelineError
+from pipeline.feature_store import write_features
+from pipeline.features.calibration import COMPARED_FRAMES, spread
+from pipeline.features.encode import Encoder, encode
+from pipeline.frame_store import FrameFile
+
+
+@dataclass(frozen=True)
+class Job:
+    """A video whose features are missing.
+
+    Attributes:
+        container: Its frames.
+        target: The file to write.
+        fingerprint: Of the result.
+    """
+
+    container: Path
+    target: Path
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Coder:
+    """What turns containers into feature files.
+
+    Attributes:
+        encoder: In the wanted precision.
+        reference: In fp32, where each file is to say how close the features come to it.
+        dtype: On disk.
+        attributes: Of every file.
+    """
+
+    encoder: Encoder
+    reference: Encoder | None
+    dtype: str
+    attributes: Mapping[str, Any]
+
+
+def compute(job: Job, coder: Coder, pool: ThreadPoolExecutor) -> str:
+    """Write the features of one video.
+
+    Returns:
+        A note for the terminal.
+
+    Raises:
+        PipelineError: A damaged frame, too little memory, or features that do not fit the dtype.
+    """
+    with FrameFile(job.container) as frames:
+        features = encode(frames, coder.encoder, pool)
+        attributes = dict(coder.attributes) | {
+            "video": frames.attributes["video"],
+            "fps": frames.attributes["fps"],
+            "frames_fingerprint": frames.attributes["fingerprint"],
+            "fingerprint": job.fingerprint,
+        }
+        note = f"{len(features)} frames"
+        if coder.reference is not None:
+            samples = spread(len(frames), COMPARED_FRAMES)
+            similar = cosine(features[samples], encode(frames, coder.reference, pool, samples))
+            attributes |= {
+                "fp32_cosine_mean": float(similar.mean()),
+                "fp32_cosine_min": float(similar.min()),
+                "fp32_cosine_frames": len(samples),
+            }
+            note += f", cosine to fp32 {similar.mean():.4f}"
+        stored = _stored(features, coder.dtype, job.container)
+        write_features(job.target, stored, frames.time_s, attributes)
+    return note
+
+
+def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine similarity, (T,), of rows (T, D) with rows (T, D); 0 beside a row of zeros."""
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    similar = np.zeros(len(a))
+    np.divide((a * b).sum(axis=1), lengths, out=similar, where=lengths > 0)
+    return similar
+
+
+def _stored(features: NDArray[np.float32], dtype: str, container: Path) -> NDArray[Any]:
+    """The features in the type of the file, checked to be finite in it."""
+    with np.errstate(over="ignore"):
+        stored = features.astype(dtype)
+    if not np.isfinite(stored).all():
+        largest = float(np.abs(features).max())
+        raise PipelineError(
+            f"{container}: features up to {largest:.3g} do not fit features.dtype: {dtype}. "
+            "Set features.dtype: float32; if they are not finite there either, check the weights."
+        )
+    return stored

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+import torch
+from features_project import add_video, forget, hashes, settings
+
+from pipeline.backbone import stage as backbone_stage
+from pipeline.errors import PipelineError
+from pipeline.feature_store import read_features
+from pipeline.features import quantise, stage
+from pipeline.features.calibration import VIDEOS, calibration_videos, spread
+from pipeline.features.devices import devices_for, remark
+from pipeline.features.params import FeaturesParams
+from pipeline.features.video import cosine
+from pipeline.frame_store import write_frames
+from pipeline.runtime import RuntimeParams
+from pipeline.settings import read_section
+
+
+def run(project, precision, name="video1", dtype="float32"):
+    settings(project, precision=precision, dtype=dtype)
+    stage.run()
+    return read_features(project / f"features/{name}.h5")
+
+
+def test_each_int8_file_says_how_close_it_is_to_fp32(project):
+    full, small = run(project, "fp32"), run(project, "int8")
+    assert small.attributes["precision"] == "int8"
+    assert small.attributes["fp32_cosine_frames"] == 10
+    similar = cosine(small.features, full.features)
+    assert small.attributes["fp32_cosine_mean"] == pytest.approx(similar.mean(), abs=1e-5)
+    assert small.attributes["fp32_cosine_min"] == pytest.approx(similar.min(), abs=1e-5)
+    assert 0.99 < similar.min() < 1
+    assert "fp32_cosine_mean" not in full.attributes
+
+
+def test_int8_has_finer_steps_than_its_256_levels(project):
+    assert len(np.unique(run(project, "int8").features)) > 256
+
+
+def test_int8_does_not_depend_on_batch_or_workers(project):
+    run(project, "int8", dtype="float16")
+    first = hashes(project / "features")
+    for workers, batch in ((3, 8), (2, 5)):
+        settings(project, precision="int8", workers=workers, batch=batch)
+        forget(project)
+        stage.run()
+        assert hashes(project / "features") == first, f"workers {workers}, batch {batch}"
+
+
+def test_int8_is_calibrated_on_training_videos_only(project):
+    before = run(project, "int8").attributes["fingerprint"]
+    # Frames of another test video change nothing, those of another training video do.
+    add_video(project, "video2", 5, 2)
+    splits = project / "data/index/splits.csv"
+    splits.write_text("video,split\nvideo0,train\nvideo1,test\nvideo2,test\n")
+    assert run(project, "int8").attributes["fingerprint"] == before
+    splits.write_text("video,split\nvideo0,train\nvideo1,test\nvideo2,train\n")
+    assert run(project, "int8").attributes["fingerprint"] != before
+
+
+def test_a_new_split_computes_nothing_in_other_precisions(project):
+    run(project, "fp32")
+    (project / "data/index/splits.csv").write_text("video,split\nvideo0,test\nvideo1,train\n")
+    assert "0 computed" in stage.run()
+
+
+def test_int8_without_training_frames_says_what_else_is_allowed(project):
+    (project / "data/index/splits.csv").write_text("video,split\nvideo0,test\nvideo1,test\n")
+    with pytest.raises(PipelineError, match=r"int8 is calibrated on training videos.*fp32, bf16"):
+        run(project, "int8")
+
+
+def test_int8_without_kernels_says_what_else_is_allowed(project, monkeypatch):
+    monkeypatch.setattr(quantise, "_ENGINES", ("abacus",))
+    with pytest.raises(PipelineError, match=r"no kernels.*needs one of abacus.*fp32, bf16"):
+        run(project, "int8")
+
+
+def test_int8_on_a_gpu_is_refused_by_name():
+    with pytest.raises(PipelineError, match=r"runtime\.device: found cuda.*int8 runs on a CPU"):
+        devices_for(RuntimeParams(device="cuda"), "int8")
+
+
+def test_a_precision_that_does_not_exist_is_named_with_those_that_do(project):
+    settings(project, precision="fp8")
+    with pytest.raises(PipelineError, match=r"features\.precision: found 'fp8'.*'int8'"):
+        read_section(FeaturesParams, "features")
+
+
+def test_a_processor_without_bf16_or_vnni_is_told_plainly(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
+    assert "no bf16 arithmetic" in remark(cpu, "bf16")
+    assert "no integer dot product" in remark(cpu, "int8")
+    assert remark(cpu, "fp32") is None
+    able = {"avx512_bf16": True, "avx512_vnni": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert remark(cpu, "bf16") is None
+    assert remark(cpu, "int8") is None
+
+
+def test_a_few_training_videos_stand_for_all_and_stay_when_one_is_added(tmp_path):
+    fingerprints = {tmp_path / f"v{i}.h5": f"{i * 37 % 40:02}" for i in range(40)}
+    names = {path.stem for path in fingerprints}
+    chosen = calibration_videos(fingerprints, names)
+    assert len(chosen) == VIDEOS
+    assert calibration_videos(fingerprints | {tmp_path / "late.h5": "99"}, names | {"late"}) == (
+        chosen
+    )
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [0]), (3, [0, 1, 2]), (100, [0, 33, 66, 99])])
+def test_samples_are_spread_from_first_to_last(count, expected):
+    assert spread(count, 4).tolist() == expected
+
+
+def test_cosine_counts_direction_and_survives_rows_of_zeros():
+    one = np.array([[1, 0], [1, 1], [0, 0]], dtype=np.float32)
+    other = np.array([[2, 0], [1, 0], [1, 0]], dtype=np.float32)
+    np.testing.assert_allclose(cosine(one, other), [1, 0.5**0.5, 0])
+
+
+def test_precisions_on_real_frames(shared_data, project):
+    """ResNet-50 at its own crop, frames of real operations, calibrated on another operation."""
+    import av
+    import cv2
+
+    for name, clip in (("video0", "VID18_166"), ("video1", "VID43_147")):
+        encoded = []
+        with av.open(str(shared_data / f"clips/{clip}.mp4")) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number % 25 == 0:
+                    image = cv2.resize(frame.to_ndarray(format="bgr24"), (454, 256))
+                    encoded.append((cv2.imencode(".jpg", image)[1].tobytes(), number / 25))
+        attributes = {"video": name, "fps": 1.0, "fingerprint": clip}
+        write_frames(project / f"data/frames/{name}.h5", encoded[:16], attributes)
+    text = (project / "params.yaml").read_text().replace("resnet18", "resnet50")
+    (project / "params.yaml").write_text(text)
+    backbone_stage.run()
+    found = {}
+    for precision in ("fp32", "bf16", "int8"):
+        settings(project, precision=precision, dtype="float32")
+        params = (project / "params.yaml").read_text().replace("crop: 64", "crop: null")
+        (project / "params.yaml").write_text(params)
+        stage.run()
+        found[precision] = read_features(project / "features/video1.h5").features
+    full = found["fp32"]
+    assert full.shape[1] == 2048
+    assert np.linalg.norm(found["bf16"] - full) / np.linalg.norm(full) < 1e-2
+    assert cosine(found["bf16"], full).min() > 0.9999
+    assert cosine(found["int8"], full).min() > 0.99

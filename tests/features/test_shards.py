@@ -1,0 +1,53 @@
+"""Several devices, for which the CPU stands in: the code path of several GPUs."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from features_project import add_video, forget, hashes, settings
+
+from pipeline.errors import PipelineError
+from pipeline.features import stage
+
+
+@pytest.fixture
+def two_devices(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(stage, "devices_for", lambda *_: [cpu, cpu])
+
+
+def test_two_processes_write_the_bytes_of_one(project, monkeypatch, capfd):
+    for number in range(2, 5):
+        add_video(project, f"video{number}", 9, number)
+    stage.run()
+    alone = hashes(project / "features")
+    forget(project)
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(stage, "devices_for", lambda *_: [cpu, cpu])
+    assert "5 videos, 5 computed" in stage.run()
+    assert hashes(project / "features") == alone
+    assert "features 5/5" in capfd.readouterr().err
+
+
+def test_a_failure_in_one_process_names_its_file_and_keeps_what_is_finished(project, two_devices):
+    add_video(project, "video2", 9, 2)
+    with h5py.File(project / "data/frames/video1.h5", "r+") as file:
+        file["jpeg"][4] = np.frombuffer(b"no picture at all", dtype=np.uint8)
+    with pytest.raises(PipelineError, match=r"video1\.h5: a frame is not a readable JPEG"):
+        stage.run()
+    finished = len(list((project / ".store/features").glob("*.h5")))
+    assert not list((project / ".store/features").glob("*.partial"))
+    add_video(project, "video1", 10, 1)
+    assert f"3 videos, {3 - finished} computed" in stage.run()
+
+
+def test_never_more_processes_than_videos(project, monkeypatch):
+    cpu, asked = torch.device("cpu"), []
+    monkeypatch.setattr(stage, "devices_for", lambda *_: [cpu] * 64)
+    monkeypatch.setattr(
+        stage, "compute_on_all", lambda jobs, plan, where: asked.append(len(where)) or iter(())
+    )
+    settings(project)
+    with pytest.raises(FileNotFoundError):
+        stage.run()
+    assert asked == [2]

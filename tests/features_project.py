@@ -1,0 +1,76 @@
+"""A folder with frames of two videos, a split and a pinned random backbone."""
+
+import hashlib
+
+import cv2
+import numpy as np
+
+from pipeline.backbone import stage as backbone_stage
+from pipeline.frame_store import write_frames
+
+_PARAMS = """\
+seed: 1
+backbone: {{name: resnet18, weights: random, mode: frozen}}
+features: {{precision: {precision}, dtype: {dtype}, crop: 64}}
+runtime:
+  device: {device}
+  workers: {workers}
+  batch: {batch}
+  threads: 1
+  compile: {compile}
+  progress: lines
+"""
+
+
+def settings(
+    folder,
+    precision="fp32",
+    dtype="float16",
+    workers=1,
+    batch=8,
+    compile="false",
+    device="cpu",
+):
+    text = _PARAMS.format(
+        precision=precision,
+        dtype=dtype,
+        workers=workers,
+        batch=batch,
+        compile=compile,
+        device=device,
+    )
+    (folder / "params.yaml").write_text(text)
+
+
+def jpegs(count, seed):
+    generator = np.random.default_rng(seed)
+    for sample in range(count):
+        coarse = generator.integers(0, 255, (6, 8, 3), dtype=np.uint8)
+        image = cv2.resize(coarse, (96, 72), interpolation=cv2.INTER_CUBIC)
+        yield cv2.imencode(".jpg", image)[1].tobytes(), float(sample)
+
+
+def add_video(folder, name, count, seed):
+    attributes = {"video": name, "fps": 1.0, "fingerprint": f"frames-of-{name}"}
+    write_frames(folder / f"data/frames/{name}.h5", jpegs(count, seed), attributes)
+
+
+def make_project(folder):
+    """video0 with 21 frames is for training, video1 with 10 for testing."""
+    settings(folder)
+    for number, count in enumerate((21, 10)):
+        add_video(folder, f"video{number}", count, number)
+    (folder / "data/frames/skipped.csv").write_text("video,reason\nvideo9,zero bytes\n")
+    (folder / "data/index").mkdir()
+    (folder / "data/index/splits.csv").write_text("video,split\nvideo0,train\nvideo1,test\n")
+    backbone_stage.run()
+
+
+def hashes(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def forget(folder):
+    """Empty the store of features."""
+    for path in (folder / ".store/features").glob("*.h5"):
+        path.unlink()
