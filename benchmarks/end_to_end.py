@@ -2,8 +2,8 @@
 
     python benchmarks/end_to_end.py CLIP [--minutes 10] [--size 480p] [--fps 1] [--precision bf16]
 
-Every step is a whole process, start-up included. The video is the clip, repeated; the network is a
-ResNet-50 with random weights.
+Every step is a whole process, start-up included; peak memory is the largest of its processes. The
+video is the clip, repeated; the network is a ResNet-50 with random weights.
 """
 
 import argparse
