@@ -28,7 +28,7 @@ def make_project(folder: Path, video: Path, changes: dict[str, dict[str, Any]]) 
 
 
 def run_command(folder: Path, *command: str) -> tuple[float, float]:
-    """Seconds and peak memory in MB of a Python command in a folder, start-up included."""
+    """Seconds and peak memory in MB of a command of Python's in a folder, start-up included."""
     environment = os.environ | {"PYTHONPATH": str(_ROOT), "DVC_ROOT": str(folder)}
     started = time.perf_counter()
     process = os.posix_spawn(
