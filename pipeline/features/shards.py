@@ -4,6 +4,7 @@ import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing.queues import Queue
 from typing import NamedTuple
 
@@ -41,6 +42,13 @@ def compute_on_all(
     Raises:
         PipelineError: As pipeline.features.video.compute.
     """
+    # Workers and threads are those of the machine, so the processes share them.
+    runtime = plan.runtime
+    share = {
+        "workers": max(1, runtime.worker_count // len(devices)),
+        "threads": max(1, runtime.thread_count // len(devices)),
+    }
+    plan = replace(plan, runtime=runtime.model_copy(update=share))
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     free: Queue[tuple[int, torch.device]] = context.Queue()
     for numbered in enumerate(devices):
