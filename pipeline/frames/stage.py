@@ -19,6 +19,7 @@ from pipeline.frame_store import write_frames
 from pipeline.frames import crop, decode, sample
 from pipeline.frames.crop import Box, resize_short_side, view_box
 from pipeline.frames.decode import Source, decoder_for, keyframes, open_source, read_frames
+from pipeline.frames.for_backbone import write_frames_for
 from pipeline.frames.params import FramesParams
 from pipeline.frames.sample import sampled_frames
 from pipeline.progress import Progress
@@ -101,6 +102,7 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
         [(error.video, error.reason) for error in damaged], columns=["video", "reason"]
     )
     write_table(skipped, output / "skipped.csv")
+    write_frames_for(output)
     note = f", {len(damaged)} damaged videos skipped" if damaged else ""
     rerouted = sum(job.decoder[0] != params.decoder for job in whole)
     if rerouted:
