@@ -65,8 +65,11 @@ def augment(
 
 def _random_crop(image: Image, area: float, aspect: float, across: float, down: float) -> Image:
     height, width = image.shape[:2]
-    w = min(width, round(math.sqrt(area * height * width * aspect)))
-    h = min(height, round(math.sqrt(area * height * width / aspect)))
+    w = math.sqrt(area * height * width * aspect)
+    h = math.sqrt(area * height * width / aspect)
+    # A wide frame has no squarish part of its whole area: the largest one that it has.
+    fit = min(1, width / w, height / h)
+    w, h = max(1, round(w * fit)), max(1, round(h * fit))
     left, top = int(across * (width - w + 1)), int(down * (height - h + 1))
     return image[top : top + h, left : left + w]
 
