@@ -90,11 +90,14 @@ def _contexts(
 @contextmanager
 def _without_statistics(child: nn.Module) -> Iterator[None]:
     """Activations that are computed again must not move the running statistics a second time."""
-    norms = [norm for norm in batch_norms(child) if norm.training]
-    for norm in norms:
-        norm.track_running_stats = False
+    # Momentum 0 adds nothing; without tracking, other tensors would be saved than the first time.
+    norms = [(norm, norm.momentum) for norm in batch_norms(child) if norm.training]
+    for norm, _ in norms:
+        norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, momentum in norms:
+            norm.momentum = momentum
+            assert norm.num_batches_tracked is not None
+            norm.num_batches_tracked -= 1

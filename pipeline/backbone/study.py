@@ -129,7 +129,8 @@ def study(
         devices=runtime.devices,
         precision=params.precision,
     )
-    result: Finetuned = fabric.launch(train_job, job)  # type: ignore[arg-type]
+    weights, best_epoch, rows = fabric.launch(train_job, job)  # type: ignore[arg-type]
+    result = Finetuned(weights, best_epoch, [Epoch(**row) for row in rows])
 
     network = _network(job)
     network.load_state_dict(result.weights)
@@ -156,16 +157,22 @@ def study(
         "devices": runtime.devices,
         "params": params.model_dump(),
     }
-    weights = {
+    trained = {
         key.removeprefix("cnn."): tensor
         for key, tensor in result.weights.items()
         if key.startswith("cnn.")
     }
-    return weights, facts
+    return trained, facts
 
 
-def train_job(fabric: lightning_fabric.Fabric, job: Job) -> Finetuned:
-    """One process's part of the training; the first one shows progress and writes curves."""
+def train_job(
+    fabric: lightning_fabric.Fabric, job: Job
+) -> tuple[Tensors, int, list[dict[str, Any]]]:
+    """One process's part of the training; the first one shows progress and writes curves.
+
+    Returns:
+        The fields of Finetuned, as plain as fabric can send them from another process.
+    """
     torch.set_num_threads(max(1, job.runtime.thread_count // _here(fabric)))
     torch.use_deterministic_algorithms(True, warn_only=True)
     workers = max(1, job.runtime.worker_count // _here(fabric))
@@ -210,7 +217,7 @@ def train_job(fabric: lightning_fabric.Fabric, job: Job) -> Finetuned:
         )
         if live is not None:
             live.end()  # type: ignore[no-untyped-call]
-    return result
+    return result.weights, result.best_epoch, [asdict(row) for row in result.history]
 
 
 def _network(job: Job) -> FrameClassifier:
