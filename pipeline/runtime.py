@@ -15,6 +15,7 @@ class RuntimeParams(Section):
     """Device, workers and what is shown meanwhile."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU, for fine-tuning")
     workers: int = Field(0, ge=0, description="0: one per core")
     batch: int = Field(16, ge=1, description="images per forward pass of the backbone on a GPU")
     threads: int = Field(0, ge=0, description="torch threads, 0: one per core")

@@ -27,6 +27,7 @@ _COLUMNS = {
     "splits.csv": ["video", "split"],
     "phases.csv": ["phase"],
     "skipped.csv": ["video", "reason"],
+    "tools.csv": ["video", "time_s"],
 }
 _TEXT = {
     column: str for column in ("video", "path", "sha256", "problem", "phase", "split", "reason")
@@ -51,6 +52,11 @@ def read_splits(folder: Path = INDEX) -> pd.DataFrame:
 def read_phases(folder: Path = INDEX) -> tuple[str, ...]:
     """The phases in the order of their class numbers."""
     return tuple(_read(folder / "phases.csv")["phase"])
+
+
+def read_tools(folder: Path = INDEX) -> pd.DataFrame:
+    """tools.csv: video, time_s and a column of 0 and 1 per tool; no rows where none are known."""
+    return _read(folder / "tools.csv")
 
 
 def read_skipped(folder: Path) -> pd.DataFrame:

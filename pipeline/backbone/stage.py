@@ -1,33 +1,83 @@
-"""The backbone stage: pins the weights of the CNN in models/backbone.safetensors."""
+"""The backbone stage: the CNN, trained where asked, to models/backbone.safetensors."""
 
-from dataclasses import asdict
+import hashlib
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 import torchvision
 
+from pipeline.atomic import write_text
+from pipeline.backbone.adabn import adapt, mixed_batches, spread
+from pipeline.backbone.labelled_frames import read_frames
 from pipeline.backbone.params import BackboneParams
-from pipeline.backbone.weights import file_weights, random_weights, torchvision_weights
+from pipeline.backbone.params_finetune import AdabnParams
+from pipeline.backbone.weights import Tensors, file_weights, random_weights, torchvision_weights
 from pipeline.checkpoint import save_checkpoint
-from pipeline.networks.cnn import feature_size, transform_of
+from pipeline.errors import PipelineError
+from pipeline.networks.cnn import Transform, build_cnn, feature_size, transform_of
+from pipeline.progress import Progress
 from pipeline.result_store import file_hash
+from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed
 from pipeline.settings import read_section, read_value
+from pipeline.tables import SPLITS
 
 BACKBONE = Path("models/backbone.safetensors")
+REPORTS = Path("reports/backbone")
 
 
-def run(output: Path = BACKBONE) -> str:
-    """Read or fetch the weights, and write them with all that the features stage needs.
+def run(output: Path = BACKBONE, reports: Path = REPORTS) -> str:
+    """Read, fetch or draw the weights, train or adapt them, and write them with their history.
 
     Returns:
         One line for the terminal.
 
     Raises:
-        PipelineError: No such weights, or they belong to another architecture.
+        PipelineError: No such weights, or they belong to another architecture; or there is
+            nothing to train or adapt them with.
     """
     params = read_section(BackboneParams, "backbone")
-    header: dict[str, Any] = {"name": params.name, "feature_size": feature_size(params.name)}
+    tensors, transform, source = _initial(params)
+    header: dict[str, Any] = {
+        "name": params.name,
+        "feature_size": feature_size(params.name),
+        "mode": params.mode,
+        "transform": asdict(transform),
+    } | source
+    done = ""
+    reports.mkdir(parents=True, exist_ok=True)
+    if params.finetunes:
+        from pipeline.backbone.study import study
+
+        seed, runtime = read_value("seed", int), read_runtime()
+        tensors, facts = study(
+            params.name,
+            cropped(transform, params.crop),
+            tensors,
+            _hash(tensors),
+            params.finetune,
+            derived_seed(seed, "finetune"),
+            runtime,
+            reports,
+        )
+        header |= {"finetune": facts, "seed": seed}
+        done += f", fine-tuned on {facts['training_frames']} frames, epoch {facts['best_epoch']}"
+    else:
+        # The folder is an output of the stage in every mode.
+        write_text(reports / "metrics.json", '{\n  "training_frames": 0\n}\n')
+    if params.adapts:
+        scaled = cropped(transform, params.crop)
+        tensors, about = _adapted(params, tensors, scaled, read_runtime())
+        header["adabn"] = about
+        done += f", batch norm of {about['frames']} frames of {about['split']}"
+    save_checkpoint(output, tensors, header)
+    return f"{output}: {params.name}, weights {header['weights']}{done}, {header['feature_size']}-d"
+
+
+def _initial(params: BackboneParams) -> tuple[Tensors, Transform, dict[str, Any]]:
+    """The weights to begin with, their transform, and where they come from."""
     # Files and random weights bring no transform of their own: that of torchvision's first weights
     # for the architecture, which is also what most published training code uses.
     first = next(iter(torchvision.models.get_model_weights(params.name)))
@@ -36,14 +86,61 @@ def run(output: Path = BACKBONE) -> str:
     if params.weights == "random":
         seed = read_value("seed", int)
         tensors = random_weights(params.name, derived_seed(seed, "backbone"))
-        header |= {"weights": "random", "seed": seed}
-    elif path.suffix in (".pth", ".pt", ".safetensors"):
+        return tensors, transform, {"weights": "random", "seed": seed}
+    if path.suffix in (".pth", ".pt", ".safetensors"):
         tensors = file_weights(params.name, path)
         # The name without its folder: paths differ from machine to machine, the hash does not.
-        header |= {"weights": path.name, "weights_sha256": file_hash(path)}
-    else:
-        tensors, transform = torchvision_weights(params.name, params.weights)
-        header |= {"weights": params.weights}
-    header["transform"] = asdict(transform)
-    save_checkpoint(output, tensors, header)
-    return f"{output}: {params.name}, weights {header['weights']}, {header['feature_size']}-d"
+        return tensors, transform, {"weights": path.name, "weights_sha256": file_hash(path)}
+    tensors, transform = torchvision_weights(params.name, params.weights)
+    return tensors, transform, {"weights": params.weights}
+
+
+def _adapted(
+    params: BackboneParams, tensors: Tensors, transform: Transform, runtime: RuntimeParams
+) -> tuple[Tensors, dict[str, Any]]:
+    """The weights with batch-norm statistics of other videos, and facts for the header."""
+    settings: AdabnParams = params.adabn
+    splits = SPLITS if settings.split == "all" else (settings.split,)
+    frames = spread(read_frames(splits, labels=False), settings.frames_per_video)
+    if len(frames) < 2:
+        raise PipelineError(
+            f"params.yaml: backbone.adabn.split: found {settings.split}, which has {len(frames)} "
+            "frames in data/index/splits.csv; at least two are needed."
+        )
+    torch.set_num_threads(runtime.thread_count)
+    gpu = runtime.device != "cpu" and torch.cuda.is_available()
+    network = build_cnn(params.name)
+    network.load_state_dict(tensors)
+    batches = len(mixed_batches(frames, settings.batch))
+    with Progress("adabn", batches, runtime.progress) as progress:
+        adapt(
+            network,
+            frames,
+            transform,
+            settings.batch,
+            torch.device("cuda" if gpu else "cpu"),
+            runtime.worker_count,
+            progress,
+        )
+    about = {
+        "split": settings.split,
+        "videos": [path.stem for path in frames.containers],
+        "frames": len(frames),
+    }
+    return dict(network.state_dict()), about
+
+
+def cropped(transform: Transform, crop: int | None) -> Transform:
+    """The transform with another crop, and the resize before it scaled alike."""
+    if crop is None:
+        return transform
+    resize_px = round(transform.resize_px * crop / transform.crop_px)
+    return replace(transform, resize_px=resize_px, crop_px=crop)
+
+
+def _hash(tensors: Tensors) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

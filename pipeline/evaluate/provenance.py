@@ -40,7 +40,10 @@ def facts(
         ("Split", f"{read_value('split.scheme', str)}: {videos} videos"),
         ("Phases", ", ".join(temporal["phases"])),
         ("Frames", f"{temporal['fps']:g} per second of video"),
-        ("Backbone", f"{backbone['name']}, weights {weights}; {_cost(cnn)}"),
+        (
+            "Backbone",
+            f"{backbone['name']}, weights {weights}{training_of(backbone)}; {_cost(cnn)}",
+        ),
         ("Temporal model", f"{temporal['kind']}, {_listed(numbers)}; {_cost(head)}"),
         ("Looks into the future", "no (causal)" if temporal["causal"] else "yes (offline)"),
         ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
@@ -51,6 +54,32 @@ def facts(
             "revision that holds them",
         ),
     ]
+
+
+def training_of(backbone: Mapping[str, Any]) -> str:
+    """What was done to the backbone's weights before the features were taken."""
+    text = ""
+    if "finetune" in backbone:
+        done = backbone["finetune"]
+        text += (
+            f", fine-tuned on {done['training_frames']:,} frames of {done['training_videos']} "
+            f"training videos ({done['strategy']}, epoch {done['best_epoch']} of "
+            f"{done['epochs']} kept)"
+        )
+    if "adabn" in backbone:
+        done = backbone["adabn"]
+        text += (
+            f", batch norm re-estimated on {done['frames']:,} frames of {len(done['videos'])} "
+            f"videos ({done['split']}), without labels"
+        )
+        if done["split"] in ("test", "all"):
+            text += ", so that the figures are transductive"
+    return text
+
+
+def untrained(backbone: Mapping[str, Any]) -> bool:
+    """Whether the backbone's weights are random, and stayed so."""
+    return backbone["weights"] == "random" and "finetune" not in backbone
 
 
 def parameters(path: Path = PARAMS) -> list[tuple[str, str]]:

@@ -31,7 +31,7 @@ from pipeline.evaluate.plots import (
 )
 from pipeline.evaluate.predict import load_model, predict
 from pipeline.evaluate.prediction_files import write_prediction
-from pipeline.evaluate.provenance import digest, facts, parameters
+from pipeline.evaluate.provenance import digest, facts, parameters, untrained
 from pipeline.evaluate.ribbons import ribbon_of, worst_first
 from pipeline.evaluate.summary import summarise
 from pipeline.evaluate.thumbnails import thumbnails
@@ -143,7 +143,7 @@ def _page(
         facts=about,
         parameters=parameters(),
         digest=digest(parameters()),
-        untrained=read_header(BACKBONE)["weights"] == "random",
+        untrained=untrained(read_header(BACKBONE)),
         skipped=list(read_skipped(FEATURES).itertuples(index=False, name=None)),
         unseen=[phases[i] for i in np.unique(truth) if phases[i] not in header["phases_seen"]],
         metrics=metrics,

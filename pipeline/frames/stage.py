@@ -17,6 +17,7 @@ from pipeline.frames import crop, decode, lanes, packets, picture, plan, sample,
 from pipeline.frames import extract as extraction
 from pipeline.frames.decode import versions
 from pipeline.frames.extract import Job, extract
+from pipeline.frames.for_backbone import write_frames_for
 from pipeline.frames.params import FramesParams
 from pipeline.progress import Progress
 from pipeline.result_store import Store, fingerprint, source_hash
@@ -80,6 +81,7 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
         [(error.video, error.reason) for error in damaged], columns=["video", "reason"]
     )
     write_table(skipped, output / "skipped.csv")
+    write_frames_for(output)
     note = f", {len(damaged)} damaged videos skipped" if damaged else ""
     rerouted = sum(_decoder_of(output / f"{job.video}.h5") != params.decoder for job in whole)
     if rerouted:

@@ -1,4 +1,4 @@
-"""The index stage: data.root to data/index/{videos,labels,splits,phases}.csv."""
+"""The index stage: data.root to data/index/{videos,labels,splits,phases,tools}.csv."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import PipelineError
+from pipeline.index.for_backbone import write_labels_for
 from pipeline.index.hashes import content_hashes
 from pipeline.index.layouts import cataract101, cholec80, csv_table
 from pipeline.index.layouts.dataset import Dataset
@@ -49,6 +50,16 @@ def run(output: Path = INDEX) -> str:
         pd.DataFrame(list(splits.items()), columns=["video", "split"]), output / "splits.csv"
     )
     write_table(pd.DataFrame({"phase": list(dataset.phases)}), output / "phases.csv")
+    tools = [
+        (video, time_s, *present)
+        for video in splits
+        for time_s, present in dataset.tools.get(video, [])
+    ]
+    write_table(
+        pd.DataFrame(tools, columns=["video", "time_s", *dataset.tool_names]),
+        output / "tools.csv",
+    )
+    write_labels_for(output, output.parent)
     counts = pd.Series(list(splits.values())).value_counts()
     summary = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("train", "val", "test"))
     return "\n".join(

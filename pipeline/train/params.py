@@ -61,7 +61,7 @@ class TrainParams(Section):
         optimizer: TeCNO's authors used adam, most recurrent recipes adamw.
         scheduler: Cosine annealing with warm restarts after 10, 30, 70, ... epochs, or constant.
         loss: Mean cross-entropy over the labelled frames, and over stages where there are several.
-        class_weights: See pipeline/train/losses.py.
+        class_weights: See pipeline/class_weights.py.
         clip_norm: Largest norm of the gradient.
         early_stop: Epochs without a better validation macro F1 until training ends; 0: none, all
             epochs are trained and the last weights kept.

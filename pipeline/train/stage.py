@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from dvclive.live import Live
 
+from pipeline import class_weights, training_state
 from pipeline.checkpoint import save_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.networks import rnn, standardise, tecno
@@ -21,7 +22,7 @@ from pipeline.seeding import derived_seed, seed_everything
 from pipeline.sequences import Sequence, read_split
 from pipeline.settings import read_section, read_value
 from pipeline.tables import read_phases, write_table
-from pipeline.train import loop, losses, resume
+from pipeline.train import loop, losses
 from pipeline.train.loop import Epoch, train
 from pipeline.train.params import ModelParams, TrainParams
 
@@ -58,7 +59,7 @@ def run(weights: Path = WEIGHTS, curves: Path = CURVES) -> str:
         data=[_identity(sequence) for sequence in (*training, *validation)],
         splits=[len(training), len(validation)],
         phases=phases,
-        code=source_hash(loop, losses, resume, rnn, tecno, standardise),
+        code=source_hash(loop, losses, class_weights, training_state, rnn, tecno, standardise),
     )
     state = store_root() / "train" / f"{name}.safetensors"
     with (

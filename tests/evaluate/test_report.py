@@ -16,7 +16,7 @@ from scored_project import write_video
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage
-from pipeline.evaluate.provenance import revision_of
+from pipeline.evaluate.provenance import revision_of, training_of, untrained
 from pipeline.phases import CHOLEC80
 from pipeline.tables import write_table
 
@@ -193,3 +193,21 @@ def test_predictions_that_were_edited_by_hand_are_named(project):
     path.write_text("time_s,truth\n")
     with pytest.raises(PipelineError, match="no column prediction"):
         read_prediction(path, "b.csv")
+
+
+def test_what_was_done_to_the_backbone_is_told():
+    study = {"training_frames": 1234, "training_videos": 7, "strategy": "whole"}
+    study |= {"best_epoch": 3, "epochs": 9}
+    adabn = {"split": "test", "videos": ["a", "b"], "frames": 88}
+    frozen = {"weights": "random"}
+    assert training_of(frozen) == "" and untrained(frozen)
+    both = frozen | {"finetune": study, "adabn": adabn}
+    assert not untrained(both) and untrained(frozen | {"adabn": adabn})
+    assert "fine-tuned on 1,234 frames of 7 training videos (whole, epoch 3 of 9" in training_of(
+        both
+    )
+    assert "batch norm re-estimated on 88 frames of 2 videos (test), without labels, so" in (
+        training_of(both)
+    )
+    adabn["split"] = "val"
+    assert "transductive" not in training_of(both)

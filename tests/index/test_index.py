@@ -16,7 +16,7 @@ from pipeline.index.params import SplitParams
 from pipeline.index.probe import probe
 from pipeline.index.splits import split_videos
 from pipeline.phases import CHOLEC80
-from pipeline.tables import read_labels, read_phases, read_splits, read_videos
+from pipeline.tables import read_labels, read_phases, read_splits, read_tools, read_videos
 
 PARAMS = """\
 seed: 1
@@ -322,3 +322,52 @@ def test_tables_survive_a_video_called_by_a_number(ours):
     stage.run()
     assert read_splits()["video"].tolist() == ["007", "v2"]
     assert pd.read_csv("data/index/videos.csv", dtype=str)["video"].tolist() == ["007", "v2"]
+
+
+def test_cholec80_tools_are_read_where_they_are_there(tmp_path, monkeypatch, clip):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    folder = tmp_path / "data/ours"
+    rows = "".join(f"{frame}\tPreparation\n" for frame in range(50))
+    for video in ("v1", "v2"):
+        (folder / "phase_annotations").mkdir(parents=True, exist_ok=True)
+        (folder / "videos").mkdir(exist_ok=True)
+        shutil.copy(clip, folder / f"videos/{video}.mp4")
+        (folder / f"phase_annotations/{video}-phase.txt").write_text("Frame\tPhase\n" + rows)
+    settings("cholec80", "scheme: lists, train: [v1], test: [v2]")
+    stage.run()
+    assert read_tools().empty and list(read_tools().columns) == ["video", "time_s"]
+    tools = folder / "tool_annotations"
+    tools.mkdir()
+    (tools / "v1-tool.txt").write_text("Frame\tHook\tClipper\n0\t1\t0\n25\t0\t1\n")
+    assert "no tool labels in data/ours/tool_annotations for v2" in stage.run()
+    assert read_tools().to_numpy().tolist() == [["v1", 0, 1, 0], ["v1", 1, 0, 1]]
+    (tools / "v2-tool.txt").write_text("Frame\tHook\tClipper\n0\t1\t2\n")
+    fails(r"v2-tool\.txt:2: found '0\\t1\\t2', expected a frame number and 0 or 1")
+    (tools / "v2-tool.txt").write_text("Frame\tHook\n0\t1\n")
+    fails(r"v2-tool\.txt:1: tools Hook, but the files before it have Hook, Clipper")
+
+
+def test_real_tool_annotations_have_seven_tools_each_second(shared_data):
+    names, rows = cholec80.read_tool_labels(
+        shared_data / "cholec80-mini/tool_annotations/video01-tool.txt"
+    )
+    assert len(names) == 7 and names[0] == "Grasper"
+    assert [time_s for time_s, _ in rows[:3]] == [0, 1, 2]
+    assert {len(present) for _, present in rows} == {7}
+
+
+def test_a_frozen_backbone_reads_no_label_and_a_trained_one_none_of_a_test_video(ours):
+    def tables():
+        folder = Path("data/index")
+        return {path.name: path.read_text() for path in folder.glob("labels_for_*.csv")}
+
+    stage.run()
+    first = tables()
+    table(ours, "v1,0,1,A,train", "v1,1,2,B,train", "v2,0.5,2,B,test")
+    stage.run()
+    assert tables() == first
+    table(ours, "v1,0,1.5,A,train", "v1,1.5,2,B,train", "v2,0.5,2,B,test")
+    stage.run()
+    changed = {name for name, text in tables().items() if text != first[name]}
+    assert changed == {"labels_for_finetune.csv", "labels_for_finetune_adabn.csv"}

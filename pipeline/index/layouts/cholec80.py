@@ -1,7 +1,8 @@
-"""Cholec80: videos/videoNN.mp4 and phase_annotations/videoNN-phase.txt.
+"""Cholec80: videos/videoNN.mp4, phase_annotations/videoNN-phase.txt, tool_annotations/.
 
 One row per frame at 25 fps, tab, `Frame Phase`. In the wild also with phase numbers, without a
-header, and with every 25th frame only.
+header, and with every 25th frame only. tool_annotations/videoNN-tool.txt has a row per second,
+`Frame` and 0 or 1 for each of seven tools; it may be missing.
 """
 
 import itertools
@@ -57,6 +58,7 @@ def read(root: Path, probes: Probes) -> Dataset:
             check_length(
                 dataset, video, runs[-1].end_s, length.duration_s, str(labels), covers=True
             )
+    _read_tools(root / "tool_annotations", dataset)
     for labels in sorted(folder.glob("*-phase.txt")):
         if labels.name.removesuffix("-phase.txt") not in dataset.paths:
             dataset.notes.append(f"{labels.name}: has no video in {root / 'videos'}; left out")
@@ -94,6 +96,60 @@ def read_labels(path: Path) -> list[Run]:
         raise PipelineError(f"{path}: holds no labels.")
     step = min((b - a for a, b in itertools.pairwise(frames)), default=1)
     return runs_of_frames(frames, phases, LABEL_FPS, step)
+
+
+def _read_tools(folder: Path, dataset: Dataset) -> None:
+    """The tool labels of the videos that have them, with a note where only some do."""
+    if not folder.is_dir():
+        return
+    without = []
+    for video in dataset.paths:
+        path = folder / f"{video}-tool.txt"
+        if not path.is_file():
+            without.append(video)
+            continue
+        try:
+            names, rows = read_tool_labels(path)
+            if dataset.tool_names and names != dataset.tool_names:
+                raise PipelineError(
+                    f"{path}:1: tools {', '.join(names)}, but the files before it have "
+                    f"{', '.join(dataset.tool_names)}."
+                )
+        except PipelineError as error:
+            dataset.problems.append(str(error))
+            continue
+        dataset.tool_names = names
+        dataset.tools[video] = rows
+    if without:
+        dataset.notes.append(f"no tool labels in {folder} for {', '.join(without)}")
+
+
+def read_tool_labels(path: Path) -> tuple[tuple[str, ...], list[tuple[float, tuple[int, ...]]]]:
+    """Names of the tools, and for each row its time in seconds and 0 or 1 per tool.
+
+    Raises:
+        PipelineError: Names the line, what was found and what is allowed.
+    """
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    header = lines[0].split() if lines else []
+    if len(header) < 2 or header[0].lower() != "frame":
+        raise PipelineError(f"{path}:1: expected the header 'Frame<tab>tool<tab>tool...'.")
+    rows: list[tuple[float, tuple[int, ...]]] = []
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        fields = line.split()
+        whole = len(fields) == len(header) and fields[0].isdigit()
+        if not whole or any(field not in ("0", "1") for field in fields[1:]):
+            raise PipelineError(
+                f"{path}:{number}: found {line!r}, expected a frame number and 0 or 1 for each of "
+                f"{', '.join(header[1:])}."
+            )
+        time_s = int(fields[0]) / LABEL_FPS
+        if rows and time_s <= rows[-1][0]:
+            raise PipelineError(f"{path}:{number}: frame {fields[0]} is not after the one before.")
+        rows.append((time_s, tuple(int(field) for field in fields[1:])))
+    return tuple(header[1:]), rows
 
 
 def _phase(text: str, where: str) -> str:

@@ -31,6 +31,8 @@ class Dataset:
         phases: Names in class order.
         split: Video to train, val or test, where the dataset says so itself.
         columns: Further columns of videos.csv: name to (video to value).
+        tool_names: Tools that the dataset labels, if any.
+        tools: Video to its tool labels: time in seconds and 0 or 1 per name.
         notes: What a user should know, but need not mend.
         problems: What is wrong, each naming file and line.
     """
@@ -40,6 +42,8 @@ class Dataset:
     phases: tuple[str, ...] = ()
     split: dict[str, str] | None = None
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
+    tool_names: tuple[str, ...] = ()
+    tools: dict[str, list[tuple[float, tuple[int, ...]]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 

@@ -1,0 +1,64 @@
+"""Frames from their containers, decoded and prepared in threads while the network is busy."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.backbone.labelled_frames import LabelledFrames
+from pipeline.frame_store import FrameFile, decode_jpeg
+
+# Batches that wait prepared; more only hold memory.
+_BATCHES_AHEAD = 3
+
+Prepare = Callable[[NDArray[np.uint8], int], torch.Tensor]
+
+
+def load(
+    frames: LabelledFrames,
+    batches: Iterable[NDArray[np.intp]],
+    prepare: Prepare,
+    workers: int,
+) -> Iterator[torch.Tensor]:
+    """The images of each batch, in order.
+
+    Threads, not processes: OpenCV decodes and resizes without Python's lock, and nothing has to
+    be copied from one process to another.
+
+    Args:
+        frames: Where the frames are.
+        batches: Rows of `frames`, a batch each.
+        prepare: A frame (H, W, 3) uint8 and its row to an image (3, crop, crop) uint8.
+        workers: Threads.
+
+    Yields:
+        (B, 3, crop, crop) uint8.
+    """
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        files: dict[int, FrameFile] = {}
+        waiting: deque[list[Future[torch.Tensor]]] = deque()
+
+        def work(jpeg: NDArray[np.uint8], row: int) -> torch.Tensor:
+            return prepare(decode_jpeg(jpeg), row)
+
+        # Runs before the pool's own exit, which waits for what was submitted.
+        stack.callback(lambda: [f.cancel() for batch in waiting for f in batch])
+        for batch in batches:
+            futures = []
+            for row in batch:
+                video = int(frames.video[row])
+                if video not in files:
+                    files[video] = stack.enter_context(FrameFile(frames.containers[video]))
+                # HDF5 is read here, by one thread: its library is not made for several.
+                jpeg = files[video].jpeg(int(frames.sample[row]))
+                futures.append(pool.submit(work, jpeg, int(row)))
+            waiting.append(futures)
+            if len(waiting) > _BATCHES_AHEAD:
+                yield torch.stack([future.result() for future in waiting.popleft()])
+        while waiting:
+            yield torch.stack([future.result() for future in waiting.popleft()])

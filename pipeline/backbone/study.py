@@ -1,0 +1,296 @@
+"""Fine-tuning from start to reports/backbone: data, device, training, figures."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning_fabric
+import numpy as np
+import torch
+from dvclive.live import Live
+
+from pipeline import class_weights, training_state
+from pipeline.backbone import augment, classifier, finetune, loader, loss, strategy
+from pipeline.backbone.classifier import FrameClassifier
+from pipeline.backbone.finetune import Epoch, Finetuned, predict
+from pipeline.backbone.labelled_frames import LabelledFrames, read_frames
+from pipeline.backbone.params_finetune import FinetuneParams
+from pipeline.backbone.report import write_report
+from pipeline.backbone.weights import Tensors
+from pipeline.errors import PipelineError
+from pipeline.networks import cnn
+from pipeline.networks.cnn import Transform
+from pipeline.progress import Progress
+from pipeline.result_store import fingerprint, source_hash, store_root
+from pipeline.runtime import RuntimeParams
+from pipeline.seeding import derived_seed, seed_everything
+from pipeline.tables import read_phases, read_tools
+
+# Within an epoch, which may take an hour, a line so often.
+_SAY_S = 30
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a process needs to train; it may be another one than that of the stage."""
+
+    name: str
+    transform: Transform
+    tensors: Tensors
+    training: LabelledFrames
+    validation: LabelledFrames
+    phases: tuple[str, ...]
+    tools: tuple[str, ...]
+    params: FinetuneParams
+    seed: int
+    state: Path
+    runtime: RuntimeParams
+    curves: Path
+
+
+def study(
+    name: str,
+    transform: Transform,
+    tensors: Tensors,
+    weights_hash: str,
+    params: FinetuneParams,
+    seed: int,
+    runtime: RuntimeParams,
+    reports: Path,
+) -> tuple[Tensors, dict[str, Any]]:
+    """Fine-tune the CNN on the training videos; test videos are not read.
+
+    Args:
+        name: Architecture.
+        transform: What the network sees of a frame, at the crop of training.
+        tensors: The initial weights.
+        weights_hash: Of them, for the name of the state.
+        params: The section `backbone.finetune`.
+        seed: Of everything random.
+        runtime: Device, devices, workers.
+        reports: Gets curves, metrics, predictions and figures.
+
+    Returns:
+        The CNN's weights of the best epoch, and facts for their header.
+
+    Raises:
+        PipelineError: No labelled frames, no validation videos, or not this machine's precision.
+    """
+    training, validation = read_frames(("train",)).labelled(), read_frames(("val",)).labelled()
+    _check(training, validation, params, runtime)
+    phases = read_phases()
+    tools = tuple(c for c in read_tools().columns if c not in ("video", "time_s"))
+    if params.tools and not (~np.isnan(training.tools)).any():
+        raise PipelineError(
+            f"params.yaml: backbone.finetune.tools: found {params.tools:g}, but no training video "
+            "has tool labels (data/index/tools.csv). Set it to 0."
+        )
+    state = fingerprint(
+        name=name,
+        transform=asdict(transform),
+        weights=weights_hash,
+        params=params.model_dump(),
+        seed=seed,
+        devices=runtime.devices,
+        data=[_identity(training), _identity(validation)],
+        phases=phases,
+        code=source_hash(
+            augment,
+            classifier,
+            finetune,
+            loader,
+            loss,
+            strategy,
+            cnn,
+            class_weights,
+            training_state,
+        ),
+    )
+    job = Job(
+        name,
+        transform,
+        tensors,
+        training,
+        validation,
+        phases,
+        tools if params.tools else (),
+        params,
+        seed,
+        store_root() / "backbone" / f"{state}.safetensors",
+        runtime,
+        reports,
+    )
+    torch.set_num_threads(runtime.thread_count)
+    fabric = lightning_fabric.Fabric(
+        accelerator=runtime.device,
+        # Spawned: the processes then run the training and not the whole stage.
+        strategy="ddp_spawn" if runtime.devices > 1 else "auto",
+        devices=runtime.devices,
+        precision=params.precision,
+    )
+    weights, best_epoch, rows = fabric.launch(train_job, job)  # type: ignore[arg-type]
+    result = Finetuned(weights, best_epoch, [Epoch(**row) for row in rows])
+
+    network = _network(job)
+    network.load_state_dict(result.weights)
+    best = result.history[result.best_epoch - 1]
+    if len(validation):
+        # One process is enough for one pass, and it needs no launch.
+        alone = lightning_fabric.Fabric(
+            accelerator=runtime.device, devices=1, precision=params.precision
+        )
+        network.to(alone.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        logits = predict(alone, network, validation, params.batch, runtime.worker_count)
+    else:
+        logits = torch.zeros(0, len(phases)), torch.zeros(0, len(job.tools))
+    write_report(reports, validation, logits, phases, job.tools, result, len(training))
+    job.state.unlink(missing_ok=True)
+    facts = {
+        "strategy": params.strategy,
+        "training_frames": len(training),
+        "training_videos": len(training.containers),
+        "epochs": len(result.history),
+        "best_epoch": result.best_epoch,
+        "val_macro_f1": best.val_macro_f1,
+        "crop_px": job.transform.crop_px,
+        "devices": runtime.devices,
+        "params": params.model_dump(),
+    }
+    trained = {
+        key.removeprefix("cnn."): tensor
+        for key, tensor in result.weights.items()
+        if key.startswith("cnn.")
+    }
+    return trained, facts
+
+
+def train_job(
+    fabric: lightning_fabric.Fabric, job: Job
+) -> tuple[Tensors, int, list[dict[str, Any]]]:
+    """One process's part of the training; the first one shows progress and writes curves.
+
+    Returns:
+        The fields of Finetuned, as plain as fabric can send them from another process.
+    """
+    torch.set_num_threads(max(1, job.runtime.thread_count // _here(fabric)))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    workers = max(1, job.runtime.worker_count // _here(fabric))
+    network = _network(job)
+    mode = job.runtime.progress if fabric.is_global_zero else "none"
+    with Progress("backbone", job.params.epochs, mode) as progress:
+        live = None
+        if fabric.is_global_zero:
+            progress.say(
+                f"backbone: {job.name} on {fabric.world_size} x {fabric.device.type}, "
+                f"{len(job.training)} training and {len(job.validation)} validation frames"
+            )
+            live = Live(str(job.curves), dvcyaml=None, save_dvc_exp=False, report=None)
+        said = time.monotonic()
+
+        def on_step(epoch: int, step: int, steps: int) -> None:
+            nonlocal said
+            if fabric.is_global_zero and time.monotonic() - said > _SAY_S and step < steps:
+                said = time.monotonic()
+                if mode != "none":
+                    progress.say(f"backbone: epoch {epoch}, step {step}/{steps}")
+
+        def on_epoch(row: Epoch) -> None:
+            if live is not None:
+                _log(live, row)
+            note = f"loss {row.train_loss:.4f}"
+            if row.val_macro_f1 is not None:
+                note += f"  val loss {row.val_loss:.4f}  val macro F1 {row.val_macro_f1:.3f}"
+            progress.step(f"epoch {row.epoch}", note)
+
+        result = finetune.finetune(
+            fabric,
+            network,
+            job.training,
+            job.validation,
+            job.params,
+            job.seed,
+            job.state,
+            workers,
+            on_step,
+            on_epoch,
+        )
+        if live is not None:
+            live.end()  # type: ignore[no-untyped-call]
+    return result.weights, result.best_epoch, [asdict(row) for row in result.history]
+
+
+def _network(job: Job) -> FrameClassifier:
+    seed_everything(derived_seed(job.seed, "head"))
+    network = FrameClassifier(
+        job.name,
+        job.transform,
+        len(job.phases),
+        len(job.tools),
+        job.params.head,
+        job.params.checkpointing,
+    )
+    network.cnn.load_state_dict(job.tensors)
+    return network
+
+
+def _check(
+    training: LabelledFrames,
+    validation: LabelledFrames,
+    params: FinetuneParams,
+    runtime: RuntimeParams,
+) -> None:
+    if not len(training):
+        raise PipelineError(
+            "data/index/labels.csv: no frame of the training videos is labelled; nothing to "
+            "fine-tune on. Set backbone.mode: frozen, or label a video of train."
+        )
+    if not len(validation) and params.early_stop:
+        raise PipelineError(
+            "data/index/splits.csv: no labelled frame in val, but backbone.finetune.early_stop is "
+            f"{params.early_stop}. Give val a video (split in params.yaml), or set "
+            "backbone.finetune.early_stop: 0, which trains all epochs and keeps the last weights."
+        )
+    steps = min(len(training), params.frames_per_epoch or len(training))
+    if min(steps, params.batch) < 2 * runtime.devices:
+        raise PipelineError(
+            f"params.yaml: backbone.finetune.batch: {min(steps, params.batch)} frames do not give "
+            f"runtime.devices: {runtime.devices} at least two each, which batch norm needs."
+        )
+    gpus = torch.cuda.device_count() if runtime.device != "cpu" else 0
+    if runtime.device == "cuda" and not gpus:
+        raise PipelineError(
+            "params.yaml: runtime.device: found cuda, but torch sees no GPU. "
+            "Allowed here: auto, cpu. `python -m pipeline doctor` says more."
+        )
+    if gpus and runtime.devices > gpus:
+        raise PipelineError(
+            f"params.yaml: runtime.devices: found {runtime.devices}, but torch sees {gpus} GPUs."
+        )
+    if params.precision == "16-mixed" and not gpus:
+        raise PipelineError(
+            "params.yaml: backbone.finetune.precision: found 16-mixed, which needs a GPU. "
+            "Allowed here: 32-true, bf16-mixed."
+        )
+
+
+def _identity(frames: LabelledFrames) -> list[object]:
+    """What training takes of these frames: images, phases and tools."""
+    return [
+        [path.stem for path in frames.containers],
+        list(frames.fingerprints),
+        *(array.tolist() for array in (frames.video, frames.sample, frames.phase)),
+        np.nan_to_num(frames.tools, nan=-1).tolist(),
+    ]
+
+
+def _here(fabric: lightning_fabric.Fabric) -> int:
+    """Processes that share this machine's cores."""
+    return max(1, fabric.world_size)
+
+
+def _log(live: Live, row: Epoch) -> None:
+    for name, value in vars(row).items():
+        if name != "epoch" and value is not None:
+            live.log_metric(name, value)
+    live.next_step()  # type: ignore[no-untyped-call]
