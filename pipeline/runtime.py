@@ -16,7 +16,11 @@ class RuntimeParams(Section):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU, for fine-tuning")
-    workers: int = Field(0, ge=0, description="0: one per core")
+    workers: int = Field(
+        0,
+        ge=0,
+        description="threads that decode; in frames, videos at once (0: a quarter of cores)",
+    )
     batch: int = Field(16, ge=1, description="images per forward pass of the backbone on a GPU")
     threads: int = Field(0, ge=0, description="torch threads, 0: one per core")
     compile: bool = Field(False, description="the backbone by torch.compile, needs a C++ compiler")

@@ -79,7 +79,7 @@ def encode(
     except torch.OutOfMemoryError:
         raise PipelineError(
             f"{frames.path}: the device ran out of memory with runtime.batch: "
-            f"{encoder.batch}. Halve it; features do not depend on it."
+            f"{encoder.batch}. Halve it; features keep all but their last bits."
         ) from None
     return np.concatenate(parts)[: len(samples)]
 
