@@ -85,7 +85,7 @@ def run(
             "weights": header["weights"],
             "weights_hash": weights_hash,
             "precision": params.precision,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "crop": transform_of_crop(header, params.crop).crop_px,
         }
         plan = Plan(backbone, params, runtime, chosen, attributes)
