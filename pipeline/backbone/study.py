@@ -130,7 +130,8 @@ def study(
         precision=params.precision,
     )
     weights, best_epoch, rows = fabric.launch(train_job, job)  # type: ignore[arg-type]
-    result = Finetuned(weights, best_epoch, [Epoch(**row) for row in rows])
+    tensors_of_best = {key: torch.from_numpy(array) for key, array in weights.items()}
+    result = Finetuned(tensors_of_best, best_epoch, [Epoch(**row) for row in rows])
 
     network = _network(job)
     network.load_state_dict(result.weights)
@@ -167,11 +168,12 @@ def study(
 
 def train_job(
     fabric: lightning_fabric.Fabric, job: Job
-) -> tuple[Tensors, int, list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], int, list[dict[str, Any]]]:
     """One process's part of the training; the first one shows progress and writes curves.
 
     Returns:
-        The fields of Finetuned, as plain as fabric can send them from another process.
+        The fields of Finetuned, as plain as fabric can send them from another process: arrays,
+        for a tensor's memory ends with the process that sent it.
     """
     torch.set_num_threads(max(1, job.runtime.thread_count // _here(fabric)))
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -217,7 +219,8 @@ def train_job(
         )
         if live is not None:
             live.end()  # type: ignore[no-untyped-call]
-    return result.weights, result.best_epoch, [asdict(row) for row in result.history]
+    weights = {key: tensor.numpy() for key, tensor in result.weights.items()}
+    return weights, result.best_epoch, [asdict(row) for row in result.history]
 
 
 def _network(job: Job) -> FrameClassifier:
