@@ -54,6 +54,12 @@ def load_state(
     return _below("best/", tensors), header
 
 
+def read_best(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """The best weights of a state, and its header."""
+    tensors, header = load_checkpoint(path)
+    return _below("best/", tensors), header
+
+
 def _below(prefix: str, tensors: Tensors) -> Tensors:
     return {
         name.removeprefix(prefix): tensor

@@ -26,6 +26,7 @@ from pipeline.result_store import fingerprint, source_hash, store_root
 from pipeline.runtime import RuntimeParams
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.tables import read_phases, read_tools
+from pipeline.training_state import read_best
 
 # Within an epoch, which may take an hour, a line so often.
 _SAY_S = 30
@@ -129,9 +130,12 @@ def study(
         devices=runtime.devices,
         precision=params.precision,
     )
-    weights, best_epoch, rows = fabric.launch(train_job, job)  # type: ignore[arg-type]
-    tensors_of_best = {key: torch.from_numpy(array) for key, array in weights.items()}
-    result = Finetuned(tensors_of_best, best_epoch, [Epoch(**row) for row in rows])
+    fabric.launch(train_job, job)  # type: ignore[arg-type]
+    # From the state of the last epoch: fabric waits for its processes before it takes what they
+    # return, and a process that returns more than a pipe holds never ends.
+    best_weights, header = read_best(job.state)
+    rows = [Epoch(**row) for row in header["history"]]
+    result = Finetuned(best_weights, header["best_epoch"], rows)
 
     network = _network(job)
     network.load_state_dict(result.weights)
@@ -166,15 +170,8 @@ def study(
     return trained, facts
 
 
-def train_job(
-    fabric: lightning_fabric.Fabric, job: Job
-) -> tuple[dict[str, Any], int, list[dict[str, Any]]]:
-    """One process's part of the training; the first one shows progress and writes curves.
-
-    Returns:
-        The fields of Finetuned, as plain as fabric can send them from another process: arrays,
-        for a tensor's memory ends with the process that sent it.
-    """
+def train_job(fabric: lightning_fabric.Fabric, job: Job) -> None:
+    """One process's part of the training; the first one shows progress, writes curves and state."""
     torch.set_num_threads(max(1, job.runtime.thread_count // _here(fabric)))
     torch.use_deterministic_algorithms(True, warn_only=True)
     workers = max(1, job.runtime.worker_count // _here(fabric))
@@ -205,7 +202,7 @@ def train_job(
                 note += f"  val loss {row.val_loss:.4f}  val macro F1 {row.val_macro_f1:.3f}"
             progress.step(f"epoch {row.epoch}", note)
 
-        result = finetune.finetune(
+        finetune.finetune(
             fabric,
             network,
             job.training,
@@ -219,8 +216,6 @@ def train_job(
         )
         if live is not None:
             live.end()  # type: ignore[no-untyped-call]
-    weights = {key: tensor.numpy() for key, tensor in result.weights.items()}
-    return weights, result.best_epoch, [asdict(row) for row in result.history]
 
 
 def _network(job: Job) -> FrameClassifier:
