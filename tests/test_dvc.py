@@ -194,19 +194,12 @@ def test_a_finetuned_backbone_follows_the_labels_it_learnt_from(project):
 
     table = project.folder / "data/ours/phases.csv"
     old = table.read_text()
-    expected = {"operation01": {"index", *stages}, "operation04": {"index", "evaluate"}}
-    for video, ran in expected.items():
-        rows = old.splitlines()
-        first = next(i for i, row in enumerate(rows) if row.startswith(video))
-        # Not the correction of the other test: of that the run cache knows the tables.
-        phase, following = (rows[first + i].split(",")[3] for i in (0, 1))
-        rows[first + 1] = rows[first + 1].replace(following, phase)
-        table.write_text("\n".join(rows) + "\n")
-        found = set(project.repro()[0])
-        # The train stage depends on the whole of labels.csv.
-        assert found - {"train"} == ran - {"train"}, video
-        table.write_text(old)
-        assert project.repro()[0] == []
+    rows = old.splitlines()
+    # Not the correction of the other test: of that the run cache knows the tables.
+    rows[2] = rows[2].replace(rows[2].split(",")[3], rows[1].split(",")[3])
+    table.write_text("\n".join(rows) + "\n")
+    assert set(project.repro()[0]) == {"index", *stages}
+    table.write_text(old)
     assert project.repro()[0] == []
     project.run("git", "checkout", "-q", ".")
     project.run("dvc", "checkout", "-q")
