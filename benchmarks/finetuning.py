@@ -5,16 +5,14 @@ python benchmarks/finetuning.py [--name resnet18] [--crop 224] [--frames 192] [-
 
 import argparse
 import resource
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import lightning_fabric
 import numpy as np
 import torch
+from timing import median_s
 
 from pipeline.backbone.classifier import FrameClassifier
 from pipeline.backbone.finetune import _augmenting, finetune
@@ -26,16 +24,6 @@ from pipeline.networks.cnn import Transform
 from pipeline.runtime import cores
 
 PHASES = 7
-
-
-def median_s(work: Callable[[], object], runs: int) -> float:
-    work()
-    times = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def main() -> None:

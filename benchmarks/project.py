@@ -1,6 +1,8 @@
 """A project folder for one video, and the pipeline's commands run in it as whole processes."""
 
 import os
+import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +14,6 @@ import yaml
 from pipeline.tables import write_table
 
 _ROOT = Path(__file__).parents[1]
-_IN_FOLDER = 'cd "$0" && exec "$@" >/dev/null 2>log.txt'
 
 
 def make_project(folder: Path, video: Path, changes: dict[str, dict[str, Any]]) -> None:
@@ -30,13 +31,31 @@ def make_project(folder: Path, video: Path, changes: dict[str, dict[str, Any]]) 
 def run_command(folder: Path, *command: str) -> tuple[float, float]:
     """Seconds and peak memory in MB of a command of Python's in a folder, start-up included."""
     environment = os.environ | {"PYTHONPATH": str(_ROOT), "DVC_ROOT": str(folder)}
+    log = folder / "log.txt"
+    peak_mb = 0.0
     started = time.perf_counter()
-    process = os.posix_spawn(
-        "/bin/sh",
-        ["sh", "-c", _IN_FOLDER, str(folder), sys.executable, *command],
-        environment,
-    )
-    _, status, usage = os.wait4(process, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{(folder / 'log.txt').read_text()}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1000
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+        while process.poll() is None:
+            peak_mb = max(peak_mb, _peak_mb(process.pid))
+            time.sleep(0.02)
+    took = time.perf_counter() - started
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{log.read_text()}")
+    return took, peak_mb
+
+
+def _peak_mb(pid: int) -> float:
+    """Of a running process; what it leaves behind for wait4 has its parent's peak in it (Linux)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0.0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) / 1000 if found else 0.0
