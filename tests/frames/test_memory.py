@@ -57,7 +57,7 @@ def peak_mb(video: Path, target: Path) -> tuple[int, float]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_an_hour_takes_hardly_more_memory_than_a_minute(tmp_path):
-    """The hour's frames are 3600 pictures and its packets 36,000, of which only numbers are kept."""
+    """Of its 3600 pictures and 36,000 packets only numbers are kept."""
     write_video(tmp_path / "minute.mp4", 600, fps=10, gop=100)
     hour = repeated(tmp_path / "minute.mp4", tmp_path / "hour.mp4", 60)
     frames, short = peak_mb(tmp_path / "minute.mp4", tmp_path / "minute.h5")
