@@ -51,7 +51,7 @@ def frames() -> None:
 
 @app.command()
 def backbone() -> None:
-    """Fetch, read or draw the CNN's weights into models/backbone.safetensors."""
+    """Pin the CNN's weights in models/backbone.safetensors; fine-tune or adapt them if asked."""
     _check_params()
     from pipeline.backbone.stage import run
 

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
+from pipeline.frame_labels import phases_at
 from pipeline.tables import INDEX, read_labels, read_phases, read_skipped, read_splits
-from pipeline.timebase import labels_at
 
 FEATURES = Path("features")
 
@@ -64,7 +63,7 @@ def read_split(split: str, features: Path = FEATURES, index: Path = INDEX) -> li
         sequence = Sequence(
             video=video,
             features=content.features,
-            labels=_labels(content.time_s, runs, phases, index),
+            labels=phases_at(content.time_s, runs, phases, index),
             time_s=content.time_s,
             fps=float(content.attributes["fps"]),
             weights_hash=str(content.attributes["weights_hash"]),
@@ -74,25 +73,6 @@ def read_split(split: str, features: Path = FEATURES, index: Path = INDEX) -> li
             _same_backbone(sequences[0], sequence, path)
         sequences.append(sequence)
     return sequences
-
-
-def _labels(
-    time_s: NDArray[np.float64], runs: pd.DataFrame, phases: tuple[str, ...], index: Path
-) -> NDArray[np.int64]:
-    number = {phase: i for i, phase in enumerate(phases)}
-    unknown = sorted(set(runs["phase"]) - set(number))
-    if unknown:
-        raise PipelineError(
-            f"{index / 'labels.csv'}: unknown phase {', '.join(unknown)}. Allowed: "
-            f"{', '.join(phases)} ({index / 'phases.csv'})."
-        )
-    classes = np.array([number[phase] for phase in runs["phase"]], dtype=np.int64)
-    return labels_at(
-        time_s,
-        runs["start_s"].to_numpy(dtype=np.float64),
-        runs["end_s"].to_numpy(dtype=np.float64),
-        classes,
-    )
 
 
 def _same_backbone(first: Sequence, other: Sequence, path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import PipelineError
+from pipeline.frame_labels import phases_at
 from pipeline.frame_store import FrameFile
 from pipeline.tables import (
     INDEX,
@@ -105,7 +105,7 @@ def read_frames(
         phase = np.full(len(time_s), -1, dtype=np.int64)
         present = np.full((len(time_s), len(names)), np.nan, dtype=np.float32)
         if runs is not None:
-            phase = _phases(time_s, runs[runs["video"] == video], phases, index)
+            phase = phases_at(time_s, runs[runs["video"] == video], phases, index)
         if tools is not None and names:
             present = _tools(time_s, tools[tools["video"] == video], names)
         parts.append((np.arange(len(time_s)), phase, present))
@@ -116,24 +116,6 @@ def read_frames(
         np.concatenate([part[0] for part in parts] or [np.zeros(0, np.int64)]),
         np.concatenate([part[1] for part in parts] or [np.zeros(0, np.int64)]),
         np.concatenate([part[2] for part in parts] or [np.zeros((0, len(names)), np.float32)]),
-    )
-
-
-def _phases(
-    time_s: NDArray[np.float64], runs: pd.DataFrame, phases: tuple[str, ...], index: Path
-) -> NDArray[np.int64]:
-    number = {phase: i for i, phase in enumerate(phases)}
-    unknown = sorted(set(runs["phase"]) - set(number))
-    if unknown:
-        raise PipelineError(
-            f"{index / 'labels.csv'}: unknown phase {', '.join(unknown)}. Allowed: "
-            f"{', '.join(phases)} ({index / 'phases.csv'})."
-        )
-    return labels_at(
-        time_s,
-        runs["start_s"].to_numpy(dtype=np.float64),
-        runs["end_s"].to_numpy(dtype=np.float64),
-        np.array([number[phase] for phase in runs["phase"]], dtype=np.int64),
     )
 
 

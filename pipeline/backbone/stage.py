@@ -1,7 +1,7 @@
 """The backbone stage: the CNN, trained where asked, to models/backbone.safetensors."""
 
 import hashlib
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def run(output: Path = BACKBONE, reports: Path = REPORTS) -> str:
         seed, runtime = read_value("seed", int), read_runtime()
         tensors, facts = study(
             params.name,
-            cropped(transform, params.crop),
+            transform.cropped(params.crop),
             tensors,
             _hash(tensors),
             params.finetune,
@@ -68,7 +68,7 @@ def run(output: Path = BACKBONE, reports: Path = REPORTS) -> str:
         # The folder is an output of the stage in every mode.
         write_text(reports / "metrics.json", '{\n  "training_frames": 0\n}\n')
     if params.adapts:
-        scaled = cropped(transform, params.crop)
+        scaled = transform.cropped(params.crop)
         tensors, about = _adapted(params, tensors, scaled, read_runtime())
         header["adabn"] = about
         done += f", batch norm of {about['frames']} frames of {about['split']}"
@@ -128,14 +128,6 @@ def _adapted(
         "frames": len(frames),
     }
     return dict(network.state_dict()), about
-
-
-def cropped(transform: Transform, crop: int | None) -> Transform:
-    """The transform with another crop, and the resize before it scaled alike."""
-    if crop is None:
-        return transform
-    resize_px = round(transform.resize_px * crop / transform.crop_px)
-    return replace(transform, resize_px=resize_px, crop_px=crop)
 
 
 def _hash(tensors: Tensors) -> str:

@@ -57,7 +57,7 @@ def build_coder(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say:
     tensors, header = load_checkpoint(plan.backbone)
     network = build_cnn(header["name"])
     network.load_state_dict(tensors)
-    transform = transform_of_crop(header, plan.params.crop)
+    transform = Transform(**header["transform"]).cropped(plan.params.crop)
     folded = fold(network.eval(), transform.mean, transform.std)
     batch = CPU_BATCH if device.type == "cpu" else plan.runtime.batch
     facts: dict[str, Any] = {"folded": True, "compiled": False}
@@ -84,15 +84,6 @@ def build_coder(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say:
         )
         encoder = replace(encoder, network=forward)
     return Coder(encoder, reference, plan.params.dtype, plan.attributes | facts)
-
-
-def transform_of_crop(header: dict[str, Any], crop: int | None) -> Transform:
-    """The transform that the weights expect, scaled to another crop when there is one."""
-    transform = Transform(**header["transform"])
-    if crop is None:
-        return transform
-    resize_px = round(transform.resize_px * crop / transform.crop_px)
-    return replace(transform, resize_px=resize_px, crop_px=crop)
 
 
 def _laid_out(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -10,7 +10,7 @@ from pipeline import feature_store, frame_store
 from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
 from pipeline.features import build, calibration, copying, devices, encode, quantise, video
-from pipeline.features.build import Plan, build_coder, transform_of_crop
+from pipeline.features.build import Plan, build_coder
 from pipeline.features.calibration import calibration_videos
 from pipeline.features.devices import devices_for, remark
 from pipeline.features.params import FeaturesParams
@@ -18,6 +18,7 @@ from pipeline.features.shards import compute_on_all
 from pipeline.features.video import Job, compute
 from pipeline.frame_store import FrameFile
 from pipeline.networks import cnn, fold
+from pipeline.networks.cnn import Transform
 from pipeline.progress import Progress
 from pipeline.result_store import Store, file_hash, fingerprint, source_hash
 from pipeline.runtime import read_runtime
@@ -86,7 +87,7 @@ def run(
             "weights_hash": weights_hash,
             "precision": params.precision,
             "torch": str(torch.__version__),
-            "crop": transform_of_crop(header, params.crop).crop_px,
+            "crop": Transform(**header["transform"]).cropped(params.crop).crop_px,
         }
         plan = Plan(backbone, params, runtime, chosen, attributes)
         where = devices_for(runtime, params.precision)[: len(jobs)]

@@ -1,6 +1,6 @@
 """The CNNs that turn a frame into a feature vector: torchvision's, without their classifier."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -29,6 +29,13 @@ class Transform:
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    def cropped(self, crop_px: int | None) -> "Transform":
+        """With another crop, and the resize before it scaled alike; itself where there is none."""
+        if crop_px is None:
+            return self
+        resize_px = round(self.resize_px * crop_px / self.crop_px)
+        return replace(self, resize_px=resize_px, crop_px=crop_px)
 
     def prepare(self, image: torch.Tensor) -> torch.Tensor:
         """The part before normalisation: (3, H, W) uint8 to (3, crop_px, crop_px) uint8."""

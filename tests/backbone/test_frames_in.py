@@ -18,7 +18,6 @@ from pipeline.backbone.labelled_frames import LabelledFrames, read_frames
 from pipeline.backbone.loader import load
 from pipeline.backbone.loss import batch_loss
 from pipeline.backbone.params_finetune import AugmentParams, FinetuneParams
-from pipeline.backbone.stage import cropped
 from pipeline.backbone.strategy import learning_rate
 from pipeline.backbone.weights import random_weights
 from pipeline.checkpoint import load_checkpoint
@@ -28,7 +27,7 @@ from pipeline.networks.cnn import Transform, build_cnn
 from pipeline.progress import Progress
 
 MEAN = (0.485, 0.456, 0.406)
-TRANSFORM = cropped(Transform(256, 224, "bilinear", MEAN, (0.229, 0.224, 0.225)), 32)
+TRANSFORM = Transform(256, 224, "bilinear", MEAN, (0.229, 0.224, 0.225)).cropped(32)
 OFF = {
     "smallest_crop": 1.0,
     "flip": 0.0,
@@ -39,14 +38,6 @@ OFF = {
     "hue": 0.0,
     "erasing": 0.0,
 }
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    make_project()
-    return tmp_path
 
 
 def varied(seed=4, **values):

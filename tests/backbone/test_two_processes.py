@@ -4,7 +4,7 @@ from pathlib import Path
 import lightning_fabric
 import pytest
 import torch
-from test_finetune import params_of, project, trained  # noqa: F401
+from test_finetune import params_of, trained
 
 from pipeline.training_state import read_best
 
@@ -25,7 +25,7 @@ def launched(values, state):
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one_with_the_doubled_batch(project):  # noqa: F811
+def test_two_processes_take_the_steps_of_one_with_the_doubled_batch(project):
     """Same losses and weights where no batch norm is trained; else the same weights in both."""
     head = {"strategy": "head", "class_weights": "median", "epochs": 2}
     losses, agree = launched(head, "two")
