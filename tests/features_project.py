@@ -11,7 +11,7 @@ from pipeline.frame_store import write_frames
 _PARAMS = """\
 seed: 1
 backbone: {{name: resnet18, weights: random, mode: frozen}}
-features: {{precision: {precision}, dtype: {dtype}, crop: 64}}
+features: {{precision: {precision}, dtype: {dtype}, decoder: {decoder}, crop: 64}}
 runtime:
   device: {device}
   workers: {workers}
@@ -30,6 +30,7 @@ def settings(
     batch=8,
     compile="false",
     device="cpu",
+    decoder="opencv",
 ):
     text = _PARAMS.format(
         precision=precision,
@@ -38,6 +39,7 @@ def settings(
         batch=batch,
         compile=compile,
         device=device,
+        decoder=decoder,
     )
     (folder / "params.yaml").write_text(text)
 

@@ -18,6 +18,7 @@ from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.loader import load
 from pipeline.backbone.loss import batch_loss
 from pipeline.backbone.params_finetune import FinetuneParams
+from pipeline.backbone.shared_norm import share_batch_norm
 from pipeline.backbone.strategy import (
     first_trained,
     learning_rate,
@@ -71,8 +72,8 @@ def finetune(
     repeats what an undisturbed one does, whatever the number of workers.
 
     Args:
-        fabric: Device, precision and, launched already, processes. Each process normalises its
-            own share of a batch; batch-norm statistics are those of the first one.
+        fabric: Device, precision and, launched already, processes. Batch norm normalises over all
+            of them, so that their number changes nothing but rounding.
         network: With initial weights.
         training: Frames to learn from, all labelled.
         validation: Frames to choose the weights by, all labelled, never augmented; empty only
@@ -84,6 +85,8 @@ def finetune(
         on_step: Called with epoch, step (from 1) and number of steps.
         on_epoch: Called with each row of the curves, also with those of a resumed state.
     """
+    if fabric.world_size > 1:
+        share_batch_norm(network)
     phases = network_phases(network)
     weights = class_weights(params.class_weights, training.phase, phases)
     class_weight = torch.tensor(weights).float().to(fabric.device)

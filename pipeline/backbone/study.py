@@ -11,7 +11,7 @@ import torch
 from dvclive.live import Live
 
 from pipeline import class_weights, training_state
-from pipeline.backbone import augment, classifier, finetune, loader, loss, strategy
+from pipeline.backbone import augment, classifier, finetune, loader, loss, shared_norm, strategy
 from pipeline.backbone.classifier import FrameClassifier
 from pipeline.backbone.finetune import Epoch, Finetuned, predict
 from pipeline.backbone.labelled_frames import LabelledFrames, read_frames
@@ -102,6 +102,7 @@ def study(
             finetune,
             loader,
             loss,
+            shared_norm,
             strategy,
             cnn,
             class_weights,
@@ -253,7 +254,8 @@ def _check(
     if min(steps, params.batch) < 2 * runtime.devices:
         raise PipelineError(
             f"params.yaml: backbone.finetune.batch: {min(steps, params.batch)} frames do not give "
-            f"runtime.devices: {runtime.devices} at least two each, which batch norm needs."
+            f"runtime.devices: {runtime.devices} at least two each. "
+            "Take fewer devices, or a larger batch."
         )
     gpus = torch.cuda.device_count() if runtime.device != "cpu" else 0
     if runtime.device == "cuda" and not gpus:

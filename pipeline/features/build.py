@@ -62,7 +62,8 @@ def build_coder(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say:
     batch = CPU_BATCH if device.type == "cpu" else plan.runtime.batch
     facts: dict[str, Any] = {"folded": True, "compiled": False}
     reference: Encoder | None = None
-    full = Encoder(_laid_out(folded, device, torch.float32), transform, device, batch)
+    in_full = _laid_out(folded, device, torch.float32)
+    full = Encoder(in_full, transform, device, batch, plan.params.decoder)
     match plan.params.precision:
         case "int8":
             reference = full

@@ -3,18 +3,20 @@
 import torch
 
 from pipeline.errors import PipelineError
+from pipeline.features.params import FeaturesParams
 from pipeline.runtime import RuntimeParams
 
 
-def devices_for(runtime: RuntimeParams, precision: str) -> list[torch.device]:
+def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.device]:
     """All GPUs when there are some and nobody said otherwise, else the CPU.
 
-    int8 kernels exist for the CPU only.
+    int8 kernels exist for the CPU only, nvjpeg on a GPU only.
 
     Raises:
         PipelineError: A GPU was asked for that is not there, or that int8 cannot use.
     """
-    if runtime.device == "cuda" and precision == "int8":
+    integer = params.precision == "int8"
+    if runtime.device == "cuda" and integer:
         raise PipelineError(
             "params.yaml: runtime.device: found cuda, but features.precision: int8 runs on a "
             "CPU. Allowed with int8: auto, cpu. On a GPU take features.precision: bf16."
@@ -24,7 +26,12 @@ def devices_for(runtime: RuntimeParams, precision: str) -> list[torch.device]:
             "params.yaml: runtime.device: found cuda, but torch sees no GPU. "
             "Allowed here: auto, cpu. `python -m pipeline doctor` says more."
         )
-    if runtime.device == "cpu" or precision == "int8" or not torch.cuda.is_available():
+    if runtime.device == "cpu" or integer or not torch.cuda.is_available():
+        if params.decoder == "nvjpeg":
+            raise PipelineError(
+                "params.yaml: features.decoder: found nvjpeg, which needs a GPU, but these "
+                "features are computed on the CPU. Allowed there: opencv."
+            )
         return [torch.device("cpu")]
     return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
 

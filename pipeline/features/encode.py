@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.features.copying import on_device
+from pipeline.features.nvjpeg import decoded_on_device
 from pipeline.frame_store import FrameFile, decode_jpeg
 from pipeline.networks.cnn import Transform
 
@@ -31,12 +32,14 @@ class Encoder:
         transform: What its weights expect of an image.
         device: Where it runs.
         batch: Images per forward pass, always: short batches are filled up.
+        decoder: Of the JPEGs, as in params.yaml.
     """
 
     network: Callable[[torch.Tensor], torch.Tensor]
     transform: Transform
     device: torch.device
     batch: int
+    decoder: Literal["opencv", "nvjpeg"] = "opencv"
 
     @torch.inference_mode()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -71,7 +74,7 @@ def encode(
     # One result stays on the device while the next batch is started, so that a GPU never waits.
     running: deque[torch.Tensor] = deque()
     try:
-        for images in on_device(batches(frames, samples, encoder, pool), encoder.device):
+        for images in _inputs(frames, samples, encoder, pool):
             running.append(encoder(images))
             if len(running) > 1:
                 parts.append(running.popleft().cpu().numpy())
@@ -82,6 +85,19 @@ def encode(
             f"{encoder.batch}. Halve it; features keep all but their last bits."
         ) from None
     return np.concatenate(parts)[: len(samples)]
+
+
+def _inputs(
+    frames: FrameFile, samples: NDArray[np.int64], encoder: Encoder, pool: ThreadPoolExecutor
+) -> Iterator[torch.Tensor]:
+    """Prepared batches on the device, by the way that the encoder's decoder needs."""
+    match encoder.decoder:
+        case "nvjpeg":
+            return decoded_on_device(
+                frames, samples, encoder.transform, encoder.batch, encoder.device
+            )
+        case "opencv":
+            return on_device(batches(frames, samples, encoder, pool), encoder.device)
 
 
 def batches(

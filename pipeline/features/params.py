@@ -14,10 +14,13 @@ class FeaturesParams(Section):
         precision: Of the forward pass. bf16 is within 1 % of fp32. int8 is calibrated on frames of
             the training videos, runs on processors only, and each file says how close it came.
         dtype: On disk.
+        decoder: Who reads the JPEGs. nvjpeg is a GPU's: decoding and resizing then leave the
+            processor free, where few cores cannot feed the GPU. Pixels differ a little.
         crop: Side of the centre crop in pixels; null is what the weights were trained with.
             Another value scales the resize before it alike.
     """
 
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
     dtype: Literal["float16", "float32"] = "float16"
+    decoder: Literal["opencv", "nvjpeg"] = "opencv"
     crop: int | None = Field(None, ge=32)

@@ -9,7 +9,16 @@ import torch
 from pipeline import feature_store, frame_store
 from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
-from pipeline.features import build, calibration, copying, devices, encode, quantise, video
+from pipeline.features import (
+    build,
+    calibration,
+    copying,
+    devices,
+    encode,
+    nvjpeg,
+    quantise,
+    video,
+)
 from pipeline.features.build import Plan, build_coder
 from pipeline.features.calibration import calibration_videos
 from pipeline.features.devices import devices_for, remark
@@ -69,7 +78,7 @@ def run(
             params=params.model_dump(),
             calibration=[sources[path] for path in chosen],
             code=source_hash(
-                *(build, calibration, copying, devices, encode, quantise, video),
+                *(build, calibration, copying, devices, encode, nvjpeg, quantise, video),
                 *(cnn, fold, frame_store, feature_store),
             ),
         )
@@ -86,11 +95,12 @@ def run(
             "weights": header["weights"],
             "weights_hash": weights_hash,
             "precision": params.precision,
+            "jpeg_decoder": params.decoder,
             "torch": str(torch.__version__),
             "crop": Transform(**header["transform"]).cropped(params.crop).crop_px,
         }
         plan = Plan(backbone, params, runtime, chosen, attributes)
-        where = devices_for(runtime, params.precision)[: len(jobs)]
+        where = devices_for(runtime, params)[: len(jobs)]
         with Progress("features", len(jobs), runtime.progress) as progress:
             progress.say(f"features: {header['name']}, {params.precision}, on {_listed(where)}")
             note = remark(where[0], params.precision)

@@ -78,7 +78,7 @@ def test_int8_without_kernels_says_what_else_is_allowed(project, monkeypatch):
 
 def test_int8_on_a_gpu_is_refused_by_name():
     with pytest.raises(PipelineError, match=r"runtime\.device: found cuda.*int8 runs on a CPU"):
-        devices_for(RuntimeParams(device="cuda"), "int8")
+        devices_for(RuntimeParams(device="cuda"), FeaturesParams(precision="int8"))
 
 
 def test_a_precision_that_does_not_exist_is_named_with_those_that_do(project):
