@@ -1,18 +1,22 @@
 """From the frames container to the features file, against the forward pass alone.
 
     python benchmarks/features.py [--network efficientnet_b5] [--runs 3] [--seconds 12]
+    python benchmarks/features.py --device cuda --batch 128
 
-Each row is a process of its own. Its ceiling is the network of that row on a batch in memory; what
-it is compared with is how published code does it, fp32, eager, NCHW. Weights are random.
+Each row is a process of its own. Its ceiling is the network of that row on a batch in the device's
+memory; what it is compared with is how published code does it, fp32, eager, NCHW. Weights are
+random. On a GPU each row comes with both decoders.
 """
 
 import argparse
 import multiprocessing
 import resource
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,14 +27,29 @@ from timing import median_s
 from pipeline.backbone.weights import random_weights
 from pipeline.checkpoint import save_checkpoint
 from pipeline.features.build import Plan, build_coder
-from pipeline.features.devices import settle
 from pipeline.features.params import FeaturesParams
 from pipeline.features.video import Job, compute
 from pipeline.frame_store import write_frames
 from pipeline.networks.cnn import build_cnn, transform_of
 from pipeline.runtime import RuntimeParams, cores
 
-MODES = [("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True), ("int8", False)]
+
+class Mode(NamedTuple):
+    """How the features of a row are made."""
+
+    precision: str
+    compile: bool = False
+    decoder: str = "opencv"
+
+    def __str__(self) -> str:
+        return self.precision + "+compile" * self.compile + "+nvjpeg" * (self.decoder == "nvjpeg")
+
+
+FLOATING = [Mode(precision, compile) for precision in ("fp32", "bf16") for compile in (False, True)]
+MODES = {
+    "cpu": [*FLOATING, Mode("int8")],
+    "cuda": [m._replace(decoder=d) for m in FLOATING for d in ("opencv", "nvjpeg")],
+}
 
 
 def container(path: Path, frames: int) -> Path:
@@ -44,38 +63,46 @@ def container(path: Path, frames: int) -> Path:
     return path
 
 
-def eager_rate(network: str, side: int, runs: int, batch: int = 16) -> float:
-    plain, pixels = build_cnn(network).eval(), torch.randn(batch, 3, side, side)
+def rate(network: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, runs: int) -> float:
+    """Images per second of the forward pass alone."""
+
+    def forward() -> None:
+        network(images)
+        if images.is_cuda:
+            torch.cuda.synchronize()
+
     with torch.inference_mode():
-        return batch / median_s(lambda: plain(pixels), runs)
+        return len(images) / median_s(forward, runs)
 
 
-def measure(network: str, precision: str, compile: bool, seconds: float, runs: int) -> None:
-    settle(cores())
-    first = next(iter(torchvision.models.get_model_weights(network)))
+def measure(mode: Mode, given: argparse.Namespace) -> None:
+    first = next(iter(torchvision.models.get_model_weights(given.network)))
     transform = transform_of(first.transforms())
-    side = transform.crop_px
-    eager = eager_rate(network, side, runs)
-    params = FeaturesParams.model_validate({"precision": precision})
-    runtime = RuntimeParams(device="cpu", compile=compile)
+    side, device = transform.crop_px, torch.device(given.device)
+    # Before settle, which has the C library keep memory: published code does not do that.
+    torch.set_num_threads(cores())
+    plain = build_cnn(given.network).eval().to(device)
+    eager = rate(plain, torch.randn(16, 3, side, side, device=device), given.runs)
+    params = FeaturesParams.model_validate({"precision": mode.precision, "decoder": mode.decoder})
+    runtime = RuntimeParams(device=given.device, compile=mode.compile, batch=given.batch)
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(cores()) as pool:
         folder = Path(name)
-        header = {"name": network, "weights": "random", "transform": asdict(transform)}
-        save_checkpoint(folder / "b.safetensors", random_weights(network, 0), header)
+        header = {"name": given.network, "weights": "random", "transform": asdict(transform)}
+        save_checkpoint(folder / "b.safetensors", random_weights(given.network, 0), header)
         plan = Plan(folder / "b.safetensors", params, runtime, [container(folder / "c.h5", 32)], {})
-        coder = build_coder(plan, torch.device("cpu"), pool, lambda line: None)
-        if compile:
-            assert coder.attributes["compiled"], "no C++ compiler"
+        coder = build_coder(plan, device, pool, lambda line: None)
+        if mode.compile:
+            assert coder.attributes["compiled"], "not compiled: is there a C++ compiler?"
         encoder = coder.encoder
-        images = torch.zeros(encoder.batch, side, side, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
-        forward = encoder.batch / median_s(lambda: encoder(images), 4 * runs)
-        frames = max(32, round(forward * seconds))
+        images = torch.zeros(encoder.batch, side, side, 3, dtype=torch.uint8, device=device)
+        images = images.permute(0, 3, 1, 2)
+        forward = rate(encoder, images, 4 * given.runs)
+        frames = max(32, round(forward * given.seconds))
         job = Job(container(folder / "v.h5", frames), folder / "f.h5", "")
-        stage = frames / median_s(lambda: compute(job, coder, pool), runs)
-        again = encoder.batch / median_s(lambda: encoder(images), 4 * runs)
+        stage = frames / median_s(lambda: compute(job, coder, pool), given.runs)
+        again = rate(encoder, images, 4 * given.runs)
     ceiling = (forward + again) / 2
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    mode = precision + (", compiled" if compile else "")
     print(
         f"| {mode} | {eager:.1f} | {ceiling:.1f} | {stage:.1f} | {stage / ceiling:.2f} "
         f"| {stage / eager:.1f} | {peak:.0f} |",
@@ -86,19 +113,20 @@ def measure(network: str, precision: str, compile: bool, seconds: float, runs: i
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--network", default="resnet50")
+    parser.add_argument("--device", default="cpu", choices=MODES)
+    parser.add_argument("--batch", type=int, default=16, help="on a GPU")
     parser.add_argument("--mode", nargs="*", help="rows, such as fp32 bf16+compile; default all")
     parser.add_argument("--seconds", type=float, default=12, help="length of each stage run")
     parser.add_argument("--runs", type=int, default=3)
-    arguments = parser.parse_args()
-    print(f"{arguments.network}, {cores()} cores, images/s, median of {arguments.runs}\n")
+    given = parser.parse_args()
+    print(f"{given.network}, {cores()} cores, images/s, median of {given.runs}\n")
     print("| mode | eager fp32 forward | forward alone | stage | of forward | x eager | peak MB |")
     print("|---|---|---|---|---|---|---|", flush=True)
     context = multiprocessing.get_context("spawn")
-    for precision, compile in MODES:
-        if arguments.mode and precision + "+compile" * compile not in arguments.mode:
+    for mode in MODES[given.device]:
+        if given.mode and str(mode) not in given.mode:
             continue
-        row = (arguments.network, precision, compile, arguments.seconds, arguments.runs)
-        process = context.Process(target=measure, args=row)
+        process = context.Process(target=measure, args=(mode, given))
         process.start()
         process.join()
 

@@ -12,8 +12,8 @@ STAGES = ("index", "frames", "backbone", "features", "train", "evaluate")
 # What says where to run, shows progress, words an error or moves whole files decides no result;
 # what settings.py reads is tracked as parameters.
 NO_RESULT = {
-    *("errors.py", "progress.py", "runtime.py", "atomic.py", "result_store.py", "settings.py"),
-    *("__init__.py", "networks/__init__.py"),
+    *("allocator.py", "atomic.py", "errors.py", "progress.py", "result_store.py", "runtime.py"),
+    *("settings.py", "__init__.py", "networks/__init__.py"),
 }
 
 

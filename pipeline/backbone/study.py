@@ -11,6 +11,7 @@ import torch
 from dvclive.live import Live
 
 from pipeline import class_weights, training_state
+from pipeline.allocator import keep_freed_memory
 from pipeline.backbone import augment, classifier, finetune, loader, loss, shared_norm, strategy
 from pipeline.backbone.classifier import FrameClassifier
 from pipeline.backbone.finetune import Epoch, Finetuned, predict
@@ -173,6 +174,7 @@ def study(
 
 def train_job(fabric: lightning_fabric.Fabric, job: Job) -> None:
     """One process's part of the training; the first one shows progress, writes curves and state."""
+    keep_freed_memory()
     torch.set_num_threads(max(1, job.runtime.thread_count // _here(fabric)))
     torch.use_deterministic_algorithms(True, warn_only=True)
     workers = max(1, job.runtime.worker_count // _here(fabric))

@@ -2,6 +2,7 @@
 
 import torch
 
+from pipeline.allocator import keep_freed_memory
 from pipeline.errors import PipelineError
 from pipeline.features.params import FeaturesParams
 from pipeline.runtime import RuntimeParams
@@ -37,7 +38,8 @@ def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.de
 
 
 def settle(threads: int) -> None:
-    """Threads for one forward pass, and kernels whose choice and rounding repeat."""
+    """Threads and memory for one forward pass, and kernels whose choice and rounding repeat."""
+    keep_freed_memory()
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False

@@ -19,8 +19,8 @@ from pipeline.networks.cnn import Transform
 # Batches that wait decoded while the network is busy: two hide the jitter of decoding.
 _BATCHES_AHEAD = 2
 # Libraries pick kernels, and with them the last bits of a result, by shape: a CPU always gets this
-# one, so that features do not depend on runtime.batch. Larger batches are no faster there.
-CPU_BATCH = 8
+# one, so that features do not depend on runtime.batch. Larger batches are hardly faster there.
+CPU_BATCH = 16
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,23 @@
+"""What the tests of metrics share: the summary of pairs of truth and prediction."""
+
+from pipeline.evaluate.measure import ScoredVideo
+from pipeline.evaluate.relaxed_metrics import (
+    relaxed_difference,
+    relaxed_scores,
+    rule_for,
+)
+from pipeline.evaluate.summary import summarise
+from pipeline.phases import CHOLEC80
+
+RULE = rule_for(CHOLEC80)
+
+
+def summary_of(videos, phases=CHOLEC80, draws=0):
+    """Of pairs of truth and prediction, at 1 fps."""
+    return summarise(
+        {name: ScoredVideo(g, p) for name, (g, p) in videos.items()}, phases, 1.0, 10, draws
+    )
+
+
+def relaxed(videos, mode):
+    return [relaxed_scores(g, p, relaxed_difference(g, p, RULE, 10, mode), 7) for g, p in videos]
