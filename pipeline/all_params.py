@@ -41,6 +41,19 @@ class AllParams(Section):
                 f"train.early_stop is {self.train.early_stop}. Give it some, or set "
                 "train.early_stop: 0, which trains all epochs and keeps the last weights"
             )
+        finetune = self.backbone.finetune
+        if self.backbone.finetunes and finetune.early_stop and not self.split.has_validation:
+            raise ValueError(
+                f"split.scheme: {self.split.scheme} gives no validation videos here, but "
+                f"backbone.finetune.early_stop is {finetune.early_stop}. Give it some, or set "
+                "it to 0, which trains all epochs and keeps the last weights"
+            )
+        if self.backbone.mode != "frozen" and self.backbone.crop != self.features.crop:
+            raise ValueError(
+                f"backbone.crop is {self.backbone.crop}, but features.crop is "
+                f"{self.features.crop}: features would be taken at another size than the "
+                f"backbone was made for in mode {self.backbone.mode}. Set both alike"
+            )
         if self.train.window is not None and self.model.kind != "rnn":
             raise ValueError(
                 f"train.window is {self.train.window}, but model.kind: {self.model.kind} has no "

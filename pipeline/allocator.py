@@ -2,7 +2,7 @@
 
 import ctypes
 
-# Numbers of mallopt(3); the values are the largest that fit, and room for some activations.
+# Numbers of mallopt(3).
 _MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD = -3, -1, -2
 _GIB, _MIB = 1 << 30, 1 << 20
 
@@ -18,6 +18,8 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):  # neither Windows nor macOS has it
         return
-    mallopt(_MMAP_THRESHOLD, _GIB)
+    # glibc before 2.35 refuses more than 32 MiB; without either, the rest would do harm.
+    if not mallopt(_MMAP_THRESHOLD, _GIB) and not mallopt(_MMAP_THRESHOLD, 32 * _MIB):
+        return
     mallopt(_TRIM_THRESHOLD, 2 * _GIB - 1)
     mallopt(_TOP_PAD, 64 * _MIB)

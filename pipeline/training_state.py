@@ -45,9 +45,14 @@ def load_state(
     """
     tensors, header = load_checkpoint(path)
     network.load_state_dict(_below("network/", tensors))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     moments: dict[int, Tensors] = {}
     for name, value in _below("optimizer/", tensors).items():
         number, _, key = name.partition("/")
+        parameter = parameters[int(number)]
+        if value.shape == parameter.shape:
+            # In the memory order of the parameter, which the file does not know.
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         moments.setdefault(int(number), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})

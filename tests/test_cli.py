@@ -93,3 +93,34 @@ def test_sections_that_do_not_fit_together_are_named(tmp_path, old, new, message
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(PipelineError, match=message):
         check_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"mode: frozen": "mode: adabn", "crop: null\n  finetune": "crop: 112\n  finetune"},
+            "alike",
+        ),
+        (
+            {
+                "mode: frozen": "mode: finetune",
+                "scheme: column": "scheme: cholec80-40-40",
+                "early_stop: 20": "early_stop: 0",
+            },
+            r"backbone\.finetune\.early_stop is 10",
+        ),
+    ],
+)
+def test_a_backbone_that_its_neighbours_do_not_fit_is_named(tmp_path, changes, message):
+    from pathlib import Path
+
+    from pipeline.all_params import check_params
+
+    text = (Path(__file__).parents[1] / "params.yaml").read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(PipelineError, match=message):
+        check_params(tmp_path / "params.yaml")

@@ -11,7 +11,7 @@ from torch import nn
 
 from pipeline.backbone.classifier import batch_norms
 from pipeline.backbone.labelled_frames import LabelledFrames
-from pipeline.backbone.loader import load
+from pipeline.backbone.loader import load, to_device
 from pipeline.networks.cnn import Transform
 from pipeline.progress import Progress
 
@@ -50,7 +50,7 @@ def adapt(
     rows = mixed_batches(frames, batch)
     with _measured(network) as sums:
         for number, images in enumerate(load(frames, rows, prepare, workers), start=1):
-            pixels = transform.normalise(images.to(device))
+            pixels = transform.normalise(to_device(images, device))
             network(pixels.contiguous(memory_format=torch.channels_last))
             progress.step(f"batch {number}")
     for norm, (count, mean, square) in sums.items():
@@ -83,7 +83,7 @@ def spread(frames: LabelledFrames, per_video: int | None) -> LabelledFrames:
         if len(own) > per_video:
             own = own[np.linspace(0, len(own) - 1, per_video).round().astype(np.intp)]
         rows.append(own)
-    return frames.take(np.concatenate(rows))
+    return frames.take(np.concatenate(rows or [np.zeros(0, dtype=np.intp)]))
 
 
 @contextmanager

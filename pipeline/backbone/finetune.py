@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score
 from pipeline.backbone.augment import augment
 from pipeline.backbone.classifier import FrameClassifier
 from pipeline.backbone.labelled_frames import LabelledFrames
-from pipeline.backbone.loader import load
+from pipeline.backbone.loader import load, to_device
 from pipeline.backbone.loss import batch_loss
 from pipeline.backbone.params_finetune import FinetuneParams
 from pipeline.backbone.shared_norm import share_batch_norm
@@ -137,9 +137,9 @@ def finetune(
             )
             for part in step:
                 own = part[fabric.global_rank :: fabric.world_size]
-                batch = next(images).to(fabric.device, non_blocking=True)
-                phase = torch.from_numpy(training.phase[own]).to(fabric.device)
-                tools = torch.from_numpy(training.tools[own]).to(fabric.device)
+                batch = to_device(next(images), fabric.device)
+                phase = torch.from_numpy(training.phase[own]).to(fabric.device, non_blocking=True)
+                tools = torch.from_numpy(training.tools[own]).to(fabric.device, non_blocking=True)
                 last = part is step[-1]
                 with fabric.no_backward_sync(model, enabled=not last):
                     loss = batch_loss(model(batch), phase, tools, class_weight, whole, params)
@@ -150,16 +150,12 @@ def finetune(
             optimizer.zero_grad()
             on_step(epoch, number, len(plan))
         train_loss = _summed(fabric, torch.stack(losses).sum()).item() / len(plan)
-        if not math.isfinite(train_loss):
-            raise PipelineError(
-                f"backbone: the loss of epoch {epoch} is {train_loss}. Lower backbone.finetune.lr "
-                "or backbone_lr, or set precision: 32-true."
-            )
-
+        _check_finite("loss", train_loss, epoch)
         row = Epoch(epoch, lr, sum(children[first:]), _rounded(train_loss), None, None, None)
         if len(validation):
             logits, _ = predict(fabric, network, validation, params.batch, workers)
             row = _validated(row, logits, validation, class_weight.cpu(), params)
+            _check_finite("validation loss", row.val_loss, epoch)
         history.append(row)
         if is_best(history):
             best_epoch = epoch
@@ -214,7 +210,7 @@ def predict(
     for images in load(frames, parts, _evaluating(network.transform), workers):
         # Not through DDP, which would wait for processes that have fewer batches.
         with fabric.autocast():
-            phases, tools = network(images.to(fabric.device))
+            phases, tools = network(to_device(images, fabric.device))
         found.append((phases.float(), tools.float()))
     whole = []
     for kind in zip(*found, strict=True):
@@ -282,6 +278,14 @@ def _validated(
         # Pooled frames; phases absent from both truth and prediction are left out.
         _rounded(float(f1_score(validation.phase, prediction, average="macro", zero_division=0))),
     )
+
+
+def _check_finite(name: str, loss: float | None, epoch: int) -> None:
+    if loss is not None and not math.isfinite(loss):
+        raise PipelineError(
+            f"backbone: the {name} of epoch {epoch} is {loss}. Lower backbone.finetune.lr "
+            "or backbone_lr, or set precision: 32-true."
+        )
 
 
 def _rounded(value: float) -> float:

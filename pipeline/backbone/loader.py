@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.backbone.labelled_frames import LabelledFrames
+from pipeline.errors import PipelineError
 from pipeline.frame_store import FrameFile, decode_jpeg
 
 # Batches that wait prepared; more only hold memory.
@@ -37,6 +38,9 @@ def load(
 
     Yields:
         (B, 3, crop, crop) uint8.
+
+    Raises:
+        PipelineError: A frame is damaged; names its container.
     """
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(workers))
@@ -44,7 +48,12 @@ def load(
         waiting: deque[list[Future[torch.Tensor]]] = deque()
 
         def work(jpeg: NDArray[np.uint8], row: int) -> torch.Tensor:
-            return prepare(decode_jpeg(jpeg), row)
+            try:
+                image = decode_jpeg(jpeg)
+            except PipelineError as error:
+                path = frames.containers[int(frames.video[row])]
+                raise PipelineError(f"{path}: {error}") from None
+            return prepare(image, row)
 
         # Runs before the pool's own exit, which waits for what was submitted.
         stack.callback(lambda: [f.cancel() for batch in waiting for f in batch])
@@ -62,3 +71,10 @@ def load(
                 yield torch.stack([future.result() for future in waiting.popleft()])
         while waiting:
             yield torch.stack([future.result() for future in waiting.popleft()])
+
+
+def to_device(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The images there; a GPU may still be busy with the step before while they are copied."""
+    if device.type == "cuda":
+        images = images.pin_memory()  # a copy from other memory would wait for that step
+    return images.to(device, non_blocking=True)

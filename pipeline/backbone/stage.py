@@ -10,16 +10,22 @@ import torchvision
 
 from pipeline.atomic import write_text
 from pipeline.backbone.adabn import adapt, mixed_batches, spread
-from pipeline.backbone.labelled_frames import read_frames
+from pipeline.backbone.labelled_frames import LabelledFrames, read_frames
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import AdabnParams
-from pipeline.backbone.weights import Tensors, file_weights, random_weights, torchvision_weights
+from pipeline.backbone.weights import (
+    Tensors,
+    file_transform,
+    file_weights,
+    random_weights,
+    torchvision_weights,
+)
 from pipeline.checkpoint import save_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.networks.cnn import Transform, build_cnn, feature_size, transform_of
 from pipeline.progress import Progress
 from pipeline.result_store import file_hash
-from pipeline.runtime import RuntimeParams, read_runtime
+from pipeline.runtime import RuntimeParams, gpus, read_runtime
 from pipeline.seeding import derived_seed
 from pipeline.settings import read_section, read_value
 from pipeline.tables import SPLITS
@@ -47,12 +53,16 @@ def run(output: Path = BACKBONE, reports: Path = REPORTS) -> str:
         "transform": asdict(transform),
     } | source
     done = ""
+    state: Path | None = None
+    runtime = read_runtime()
+    # Before hours of training: these frames may be what is missing.
+    others = _frames_to_adapt_to(params) if params.adapts else None
     reports.mkdir(parents=True, exist_ok=True)
     if params.finetunes:
         from pipeline.backbone.study import study
 
-        seed, runtime = read_value("seed", int), read_runtime()
-        tensors, facts = study(
+        seed = read_value("seed", int)
+        tensors, facts, state = study(
             params.name,
             transform.cropped(params.crop),
             tensors,
@@ -67,19 +77,21 @@ def run(output: Path = BACKBONE, reports: Path = REPORTS) -> str:
     else:
         # The folder is an output of the stage in every mode.
         write_text(reports / "metrics.json", '{\n  "training_frames": 0\n}\n')
-    if params.adapts:
+    if others is not None:
         scaled = transform.cropped(params.crop)
-        tensors, about = _adapted(params, tensors, scaled, read_runtime())
+        tensors, about = _adapted(params, tensors, scaled, others, runtime)
         header["adabn"] = about
         done += f", batch norm of {about['frames']} frames of {about['split']}"
     save_checkpoint(output, tensors, header)
+    if state is not None:
+        state.unlink()
     return f"{output}: {params.name}, weights {header['weights']}{done}, {header['feature_size']}-d"
 
 
 def _initial(params: BackboneParams) -> tuple[Tensors, Transform, dict[str, Any]]:
     """The weights to begin with, their transform, and where they come from."""
-    # Files and random weights bring no transform of their own: that of torchvision's first weights
-    # for the architecture, which is also what most published training code uses.
+    # Foreign files and random weights bring no transform: that of torchvision's first weights for
+    # the architecture, which is also what most published training code uses.
     first = next(iter(torchvision.models.get_model_weights(params.name)))
     transform = transform_of(first.transforms())
     path = Path(params.weights)
@@ -89,16 +101,14 @@ def _initial(params: BackboneParams) -> tuple[Tensors, Transform, dict[str, Any]
         return tensors, transform, {"weights": "random", "seed": seed}
     if path.suffix in (".pth", ".pt", ".safetensors"):
         tensors = file_weights(params.name, path)
+        transform = file_transform(params.name, path) or transform
         # The name without its folder: paths differ from machine to machine, the hash does not.
         return tensors, transform, {"weights": path.name, "weights_sha256": file_hash(path)}
     tensors, transform = torchvision_weights(params.name, params.weights)
     return tensors, transform, {"weights": params.weights}
 
 
-def _adapted(
-    params: BackboneParams, tensors: Tensors, transform: Transform, runtime: RuntimeParams
-) -> tuple[Tensors, dict[str, Any]]:
-    """The weights with batch-norm statistics of other videos, and facts for the header."""
+def _frames_to_adapt_to(params: BackboneParams) -> LabelledFrames:
     settings: AdabnParams = params.adabn
     splits = SPLITS if settings.split == "all" else (settings.split,)
     frames = spread(read_frames(splits, labels=False), settings.frames_per_video)
@@ -107,8 +117,19 @@ def _adapted(
             f"params.yaml: backbone.adabn.split: found {settings.split}, which has {len(frames)} "
             "frames in data/index/splits.csv; at least two are needed."
         )
+    return frames
+
+
+def _adapted(
+    params: BackboneParams,
+    tensors: Tensors,
+    transform: Transform,
+    frames: LabelledFrames,
+    runtime: RuntimeParams,
+) -> tuple[Tensors, dict[str, Any]]:
+    """The weights with batch-norm statistics of other videos, and facts for the header."""
+    settings: AdabnParams = params.adabn
     torch.set_num_threads(runtime.thread_count)
-    gpu = runtime.device != "cpu" and torch.cuda.is_available()
     network = build_cnn(params.name)
     network.load_state_dict(tensors)
     batches = len(mixed_batches(frames, settings.batch))
@@ -118,7 +139,7 @@ def _adapted(
             frames,
             transform,
             settings.batch,
-            torch.device("cuda" if gpu else "cpu"),
+            torch.device("cuda" if gpus(runtime) else "cpu"),
             runtime.worker_count,
             progress,
         )

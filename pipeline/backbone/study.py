@@ -9,14 +9,17 @@ import lightning_fabric
 import numpy as np
 import torch
 from dvclive.live import Live
+from torch.multiprocessing.spawn import ProcessException
 
 from pipeline import class_weights, training_state
 from pipeline.allocator import keep_freed_memory
+from pipeline.atomic import write_text
 from pipeline.backbone import augment, classifier, finetune, loader, loss, shared_norm, strategy
 from pipeline.backbone.classifier import FrameClassifier
 from pipeline.backbone.finetune import Epoch, Finetuned, predict
 from pipeline.backbone.labelled_frames import LabelledFrames, read_frames
 from pipeline.backbone.params_finetune import FinetuneParams
+from pipeline.backbone.preconditions import check
 from pipeline.backbone.report import write_report
 from pipeline.backbone.weights import Tensors
 from pipeline.errors import PipelineError
@@ -24,7 +27,7 @@ from pipeline.networks import cnn
 from pipeline.networks.cnn import Transform
 from pipeline.progress import Progress
 from pipeline.result_store import fingerprint, source_hash, store_root
-from pipeline.runtime import RuntimeParams
+from pipeline.runtime import RuntimeParams, gpus
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.tables import read_phases, read_tools
 from pipeline.training_state import read_best
@@ -60,7 +63,7 @@ def study(
     seed: int,
     runtime: RuntimeParams,
     reports: Path,
-) -> tuple[Tensors, dict[str, Any]]:
+) -> tuple[Tensors, dict[str, Any], Path]:
     """Fine-tune the CNN on the training videos; test videos are not read.
 
     Args:
@@ -74,20 +77,18 @@ def study(
         reports: Gets curves, metrics, predictions and figures.
 
     Returns:
-        The CNN's weights of the best epoch, and facts for their header.
+        The CNN's weights of the best epoch, facts for their header, and the file with the state of
+        the training, to be removed when they are kept elsewhere.
 
     Raises:
-        PipelineError: No labelled frames, no validation videos, or not this machine's precision.
+        PipelineError: No labelled frames, no validation videos, not this machine's precision, a
+            damaged frame, or a loss that is not finite.
     """
     training, validation = read_frames(("train",)).labelled(), read_frames(("val",)).labelled()
-    _check(training, validation, params, runtime)
+    accelerator = "cuda" if gpus(runtime) else "cpu"
+    check(training, validation, params, runtime)
     phases = read_phases()
     tools = tuple(c for c in read_tools().columns if c not in ("video", "time_s"))
-    if params.tools and not (~np.isnan(training.tools)).any():
-        raise PipelineError(
-            f"params.yaml: backbone.finetune.tools: found {params.tools:g}, but no training video "
-            "has tool labels (data/index/tools.csv). Set it to 0."
-        )
     state = fingerprint(
         name=name,
         transform=asdict(transform),
@@ -126,13 +127,21 @@ def study(
     )
     torch.set_num_threads(runtime.thread_count)
     fabric = lightning_fabric.Fabric(
-        accelerator=runtime.device,
+        accelerator=accelerator,
         # Spawned: the processes then run the training and not the whole stage.
         strategy="ddp_spawn" if runtime.devices > 1 else "auto",
         devices=runtime.devices,
         precision=params.precision,
     )
-    fabric.launch(train_job, job)  # type: ignore[arg-type]
+    try:
+        fabric.launch(train_job, job)  # type: ignore[arg-type]
+    except ProcessException as error:
+        # The process that failed first need not be the one that knows why.
+        if _complaint(job).is_file():
+            raise PipelineError(_complaint(job).read_text(encoding="utf-8")) from error
+        raise
+    finally:
+        _complaint(job).unlink(missing_ok=True)
     # From the state of the last epoch: fabric waits for its processes before it takes what they
     # return, and a process that returns more than a pipe holds never ends.
     best_weights, header = read_best(job.state)
@@ -145,14 +154,13 @@ def study(
     if len(validation):
         # One process is enough for one pass, and it needs no launch.
         alone = lightning_fabric.Fabric(
-            accelerator=runtime.device, devices=1, precision=params.precision
+            accelerator=accelerator, devices=1, precision=params.precision
         )
         network.to(alone.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         logits = predict(alone, network, validation, params.batch, runtime.worker_count)
     else:
         logits = torch.zeros(0, len(phases)), torch.zeros(0, len(job.tools))
     write_report(reports, validation, logits, phases, job.tools, result, len(training))
-    job.state.unlink(missing_ok=True)
     facts = {
         "strategy": params.strategy,
         "training_frames": len(training),
@@ -169,11 +177,25 @@ def study(
         for key, tensor in result.weights.items()
         if key.startswith("cnn.")
     }
-    return trained, facts
+    return trained, facts, job.state
 
 
 def train_job(fabric: lightning_fabric.Fabric, job: Job) -> None:
-    """One process's part of the training; the first one shows progress, writes curves and state."""
+    """One process's part of the training; leaves what a user can mend in a file, if it fails."""
+    try:
+        _train(fabric, job)
+    except PipelineError as error:
+        write_text(_complaint(job), str(error))
+        raise
+
+
+def _complaint(job: Job) -> Path:
+    """Where a process says what stopped it, since torch hands on no more than a traceback."""
+    return job.state.with_suffix(".error")
+
+
+def _train(fabric: lightning_fabric.Fabric, job: Job) -> None:
+    """The first process shows progress, writes curves and state."""
     keep_freed_memory()
     torch.set_num_threads(max(1, job.runtime.thread_count // _here(fabric)))
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -233,47 +255,6 @@ def _network(job: Job) -> FrameClassifier:
     )
     network.cnn.load_state_dict(job.tensors)
     return network
-
-
-def _check(
-    training: LabelledFrames,
-    validation: LabelledFrames,
-    params: FinetuneParams,
-    runtime: RuntimeParams,
-) -> None:
-    if not len(training):
-        raise PipelineError(
-            "data/index/labels.csv: no frame of the training videos is labelled; nothing to "
-            "fine-tune on. Set backbone.mode: frozen, or label a video of train."
-        )
-    if not len(validation) and params.early_stop:
-        raise PipelineError(
-            "data/index/splits.csv: no labelled frame in val, but backbone.finetune.early_stop is "
-            f"{params.early_stop}. Give val a video (split in params.yaml), or set "
-            "backbone.finetune.early_stop: 0, which trains all epochs and keeps the last weights."
-        )
-    steps = min(len(training), params.frames_per_epoch or len(training))
-    if min(steps, params.batch) < 2 * runtime.devices:
-        raise PipelineError(
-            f"params.yaml: backbone.finetune.batch: {min(steps, params.batch)} frames do not give "
-            f"runtime.devices: {runtime.devices} at least two each. "
-            "Take fewer devices, or a larger batch."
-        )
-    gpus = torch.cuda.device_count() if runtime.device != "cpu" else 0
-    if runtime.device == "cuda" and not gpus:
-        raise PipelineError(
-            "params.yaml: runtime.device: found cuda, but torch sees no GPU. "
-            "Allowed here: auto, cpu. `python -m pipeline doctor` says more."
-        )
-    if gpus and runtime.devices > gpus:
-        raise PipelineError(
-            f"params.yaml: runtime.devices: found {runtime.devices}, but torch sees {gpus} GPUs."
-        )
-    if params.precision == "16-mixed" and not gpus:
-        raise PipelineError(
-            "params.yaml: backbone.finetune.precision: found 16-mixed, which needs a GPU. "
-            "Allowed here: 32-true, bf16-mixed."
-        )
 
 
 def _identity(frames: LabelledFrames) -> list[object]:

@@ -1,12 +1,13 @@
 """Weights of a CNN by name, from a file or from a seed, checked against the architecture."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from pipeline.errors import PipelineError
@@ -86,6 +87,17 @@ def file_weights(name: str, path: Path) -> Tensors:
         raise PipelineError(f"{path}: expected a state_dict, found {type(content).__name__}.")
     tensors = {str(key): value for key, value in content.items() if torch.is_tensor(value)}
     return fit_to(name, tensors, str(path))
+
+
+def file_transform(name: str, path: Path) -> Transform | None:
+    """The transform of weights that this project wrote for this architecture; else None."""
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(str(path), framework="pt") as file:
+        header = json.loads((file.metadata() or {}).get("pipeline", "{}"))
+    if header.get("name") != name or "transform" not in header:
+        return None
+    return Transform(**header["transform"])
 
 
 def fit_to(name: str, tensors: Tensors, source: str) -> Tensors:

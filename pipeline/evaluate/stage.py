@@ -35,7 +35,7 @@ from pipeline.evaluate.provenance import digest, facts, parameters, untrained
 from pipeline.evaluate.ribbons import ribbon_of, worst_first
 from pipeline.evaluate.summary import summarise
 from pipeline.evaluate.thumbnails import thumbnails
-from pipeline.runtime import read_runtime
+from pipeline.runtime import gpus, read_runtime
 from pipeline.segments import Labels
 from pipeline.sequences import FEATURES, read_split
 from pipeline.settings import read_section
@@ -63,7 +63,7 @@ def run(reports: Path = REPORTS) -> str:
     params = read_section(EvaluateParams, "evaluate")
     runtime = read_runtime()
     torch.set_num_threads(runtime.thread_count)
-    gpu = runtime.device != "cpu" and torch.cuda.is_available()
+    gpu = gpus(runtime) > 0
     device = torch.device("cuda" if gpu else "cpu")
     network, header = load_model(TEMPORAL, device)
     phases = tuple(header["phases"])

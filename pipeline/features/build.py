@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.checkpoint import load_checkpoint
+from pipeline.errors import PipelineError
 from pipeline.features.calibration import FRAMES_PER_VIDEO, spread
 from pipeline.features.compiled import compiled
 from pipeline.features.devices import settle
@@ -52,7 +53,21 @@ def build_coder(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say:
         device: Where it runs.
         pool: Threads that prepare the calibration images.
         say: Takes lines for the terminal.
+
+    Raises:
+        PipelineError: The device has too little memory left, or int8 cannot be done.
     """
+    try:
+        return _built(plan, device, pool, say)
+    except torch.OutOfMemoryError:
+        raise PipelineError(
+            f"{device}: too little free memory for the backbone with runtime.batch: "
+            f"{plan.runtime.batch}. Halve it, or leave a GPU that others use out by "
+            "CUDA_VISIBLE_DEVICES."
+        ) from None
+
+
+def _built(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say: Say) -> Coder:
     settle(plan.runtime.thread_count)
     tensors, header = load_checkpoint(plan.backbone)
     network = build_cnn(header["name"])

@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 # Operations differ more than the frames of one do, so rather more videos than more frames.
 VIDEOS = 8
 FRAMES_PER_VIDEO = 16
-# Of each video, to compare int8 with fp32; two batches of fp32 cost little beside a whole video.
+# Of each video, to compare int8 with fp32; a batch of fp32 costs little beside a whole video.
 COMPARED_FRAMES = 16
 
 

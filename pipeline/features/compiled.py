@@ -35,6 +35,8 @@ def compiled(
     try:
         with torch.inference_mode():
             forward(example)
+    except torch.OutOfMemoryError:
+        raise
     # Whatever a missing or unfit compiler makes torch raise, the network itself still runs.
     except Exception as error:
         cause = str(error).strip().splitlines() or [type(error).__name__]

@@ -1,8 +1,11 @@
-"""Batches to a GPU on a stream of their own, so that copies hide behind the forward pass."""
+"""Batches to a GPU and features back, so that neither copy holds up the forward pass."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 def on_device(batches: Iterator[torch.Tensor], device: torch.device) -> Iterator[torch.Tensor]:
@@ -29,8 +32,30 @@ def on_device(batches: Iterator[torch.Tensor], device: torch.device) -> Iterator
         yield awaited(*ready)
 
 
+def fetched(features: torch.Tensor) -> Callable[[], NDArray[np.float32]]:
+    """Begin to copy features to the host; what is returned waits for this copy and gives them.
+
+    A plain copy would also wait for the batch that was started after this one.
+    """
+    if not features.is_cuda:
+        return features.numpy
+    host = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+    host.copy_(features, non_blocking=True)
+    copied = torch.cuda.current_stream(features.device).record_event()
+
+    def values() -> NDArray[np.float32]:
+        copied.synchronize()
+        return host.numpy().copy()  # pinned memory is scarce: the next batch but one gets this
+
+    return values
+
+
+@functools.cache
 def side_stream(device: torch.device) -> torch.cuda.Stream | None:
-    """A stream beside that of the forward pass; none on a CPU."""
+    """The stream beside that of the forward pass; none on a CPU.
+
+    One for all videos: the memory that torch keeps for the next batch belongs to its stream.
+    """
     if device.type != "cuda":
         return None
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

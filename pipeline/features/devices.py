@@ -5,7 +5,7 @@ import torch
 from pipeline.allocator import keep_freed_memory
 from pipeline.errors import PipelineError
 from pipeline.features.params import FeaturesParams
-from pipeline.runtime import RuntimeParams
+from pipeline.runtime import RuntimeParams, gpus
 
 
 def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.device]:
@@ -22,19 +22,15 @@ def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.de
             "params.yaml: runtime.device: found cuda, but features.precision: int8 runs on a "
             "CPU. Allowed with int8: auto, cpu. On a GPU take features.precision: bf16."
         )
-    if runtime.device == "cuda" and not torch.cuda.is_available():
-        raise PipelineError(
-            "params.yaml: runtime.device: found cuda, but torch sees no GPU. "
-            "Allowed here: auto, cpu. `python -m pipeline doctor` says more."
-        )
-    if runtime.device == "cpu" or integer or not torch.cuda.is_available():
+    found = 0 if integer else gpus(runtime)
+    if not found:
         if params.decoder == "nvjpeg":
             raise PipelineError(
                 "params.yaml: features.decoder: found nvjpeg, which needs a GPU, but these "
                 "features are computed on the CPU. Allowed there: opencv."
             )
         return [torch.device("cpu")]
-    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    return [torch.device("cuda", number) for number in range(found)]
 
 
 def settle(threads: int) -> None:

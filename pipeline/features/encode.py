@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.features.copying import on_device
+from pipeline.features.copying import fetched, on_device
 from pipeline.features.nvjpeg import decoded_on_device
 from pipeline.frame_store import FrameFile, decode_jpeg
 from pipeline.networks.cnn import Transform
@@ -71,14 +71,14 @@ def encode(
     if samples is None:
         samples = np.arange(len(frames))
     parts: list[NDArray[np.float32]] = []
-    # One result stays on the device while the next batch is started, so that a GPU never waits.
-    running: deque[torch.Tensor] = deque()
+    # The next batch is started before the last one's result is waited for: a GPU always has work.
+    running: deque[Callable[[], NDArray[np.float32]]] = deque()
     try:
         for images in _inputs(frames, samples, encoder, pool):
-            running.append(encoder(images))
+            running.append(fetched(encoder(images)))
             if len(running) > 1:
-                parts.append(running.popleft().cpu().numpy())
-        parts += [features.cpu().numpy() for features in running]
+                parts.append(running.popleft()())
+        parts += [values() for values in running]
     except torch.OutOfMemoryError:
         raise PipelineError(
             f"{frames.path}: the device ran out of memory with runtime.batch: "

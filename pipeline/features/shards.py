@@ -15,12 +15,15 @@ from pipeline.features.video import Coder, Job, compute
 
 
 class _Worker(NamedTuple):
-    coder: Coder
+    plan: Plan
+    number: int
+    device: torch.device
     pool: ThreadPoolExecutor
 
 
-# What a process was started with: the only thing that its jobs share.
+# What a process was started with, and what it built of that for its first job.
 _worker: _Worker | None = None
+_coder: Coder | None = None
 
 
 def compute_on_all(
@@ -68,12 +71,7 @@ def compute_on_all(
 def _start(plan: Plan, free: "Queue[tuple[int, torch.device]]") -> None:
     global _worker
     number, device = free.get()
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    pool = ThreadPoolExecutor(plan.runtime.worker_count)
-    # What there is to say is the same on each device.
-    say = _say if number == 0 else lambda line: None
-    _worker = _Worker(build_coder(plan, device, pool, say), pool)
+    _worker = _Worker(plan, number, device, ThreadPoolExecutor(plan.runtime.worker_count))
 
 
 def _say(line: str) -> None:
@@ -81,5 +79,13 @@ def _say(line: str) -> None:
 
 
 def _compute(job: Job) -> str:
+    global _coder
     assert _worker is not None
-    return compute(job, _worker.coder, _worker.pool)
+    if _coder is None:
+        # Not when the process starts: the pool would break without a word of what went wrong.
+        # What there is to say is the same on each device.
+        if _worker.device.type == "cuda":
+            torch.cuda.set_device(_worker.device)
+        say = _say if _worker.number == 0 else lambda line: None
+        _coder = build_coder(_worker.plan, _worker.device, _worker.pool, say)
+    return compute(job, _coder, _worker.pool)

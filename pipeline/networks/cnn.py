@@ -1,5 +1,6 @@
 """The CNNs that turn a frame into a feature vector: torchvision's, without their classifier."""
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -50,9 +51,16 @@ class Transform:
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, H, W) uint8 to float32 with the mean and scale of the training data."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
+        mean = _per_channel(tuple(self.mean), images.device)
+        std = _per_channel(tuple(self.std), images.device)
         return (images.float() / 255 - mean) / std
+
+
+@functools.cache
+def _per_channel(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """(1, 3, 1, 1) on the device; kept, since a copy to a GPU waits for the step before."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device).view(1, 3, 1, 1)
 
 
 def build_cnn(name: str) -> nn.Module:

@@ -17,7 +17,7 @@ from pipeline.networks import rnn, standardise, tecno
 from pipeline.networks.temporal import TemporalNetwork, build_temporal
 from pipeline.progress import Progress
 from pipeline.result_store import fingerprint, source_hash, store_root
-from pipeline.runtime import RuntimeParams, read_runtime
+from pipeline.runtime import RuntimeParams, gpus, read_runtime
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.sequences import Sequence, read_split
 from pipeline.settings import read_section, read_value
@@ -125,9 +125,8 @@ def _check(training: list[Sequence], validation: list[Sequence], params: TrainPa
 def _fabric(runtime: RuntimeParams, params: TrainParams) -> lightning_fabric.Fabric:
     torch.set_num_threads(runtime.thread_count)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    return lightning_fabric.Fabric(
-        accelerator=runtime.device, devices=1, precision=params.precision
-    )
+    accelerator = "cuda" if gpus(runtime) else "cpu"
+    return lightning_fabric.Fabric(accelerator=accelerator, devices=1, precision=params.precision)
 
 
 def _reporter(live: Live, progress: Progress) -> Callable[[Epoch], None]:

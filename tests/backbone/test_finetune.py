@@ -271,6 +271,15 @@ def test_without_validation_or_labels_the_way_out_is_named(project):
         stage.run()
 
 
+def test_a_validation_loss_that_is_not_finite_stops_with_the_way_out(project, monkeypatch):
+    def not_finite(fabric, network, frames, batch, workers):
+        return torch.full((len(frames), 3), float("nan")), torch.zeros(len(frames), 0)
+
+    monkeypatch.setattr(finetune, "predict", not_finite)
+    with pytest.raises(PipelineError, match=r"validation loss of epoch 1 is nan.*32-true"):
+        stage.run()
+
+
 def test_steps_hold_every_frame_once_and_no_remainder_is_tiny():
     plan = steps_of(67, params_of(batch=16, accumulate=2), 5)
     rows = np.concatenate([part for step in plan for part in step])

@@ -1,8 +1,10 @@
 """What the network is shown: loading, augmentation, rates, loss, adaptation."""
 
 import sys
+import threading
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).parent))
 from frames_project import FRAMES, make_project
 
-from pipeline.backbone import stage
+from pipeline.backbone import finetune, stage
 from pipeline.backbone.adabn import adapt, mixed_batches, spread
 from pipeline.backbone.augment import augment
 from pipeline.backbone.labelled_frames import LabelledFrames, read_frames
@@ -64,8 +66,18 @@ def test_frames_come_in_the_order_of_the_rows(project):
 def test_a_loader_that_is_left_early_ends_its_threads(project):
     frames = read_frames(("train",))
     images = load(frames, [np.array([i]) for i in range(20)], lambda x, row: torch.zeros(1), 2)
+    before = threading.active_count()
     next(images)
+    assert threading.active_count() > before
     images.close()
+    assert threading.active_count() == before
+
+
+def test_a_damaged_frame_is_named_with_its_container(project):
+    with h5py.File("data/frames/b.h5", "r+") as file:
+        file["jpeg"][4] = np.frombuffer(b"no picture at all", dtype=np.uint8)
+    with pytest.raises(PipelineError, match=r"data/frames/b\.h5: a frame is not a readable JPEG"):
+        stage.run()
 
 
 def test_augmentation_depends_on_its_seed_alone():
@@ -251,8 +263,25 @@ def test_the_stage_says_which_videos_it_adapted_to_and_reads_no_label(project):
     assert header["adabn"] == {"split": "test", "videos": ["d"], "frames": FRAMES}
     table = Path("data/index/splits.csv")
     table.write_text(table.read_text().replace("d,test\n", ""))
-    with pytest.raises(PipelineError, match=r"backbone\.adabn\.split: found test, which has 0"):
-        stage.run()
+    for frames_per_video in (None, 5):
+        settings(**make | {"adabn": {"split": "test", "frames_per_video": frames_per_video}})
+        with pytest.raises(PipelineError, match=r"adabn\.split: found test, which has 0"):
+            stage.run()
+
+
+def test_a_failure_after_finetuning_costs_no_epoch(project, monkeypatch):
+    make_project(mode="finetune_adabn", adabn={"split": "val"})
+
+    def full(*_):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "save_checkpoint", full)
+        with pytest.raises(OSError, match="no space"):
+            stage.run()
+    monkeypatch.setattr(finetune, "batch_loss", lambda *_: pytest.fail("trained again"))
+    assert "fine-tuned on 36 frames" in stage.run()
+    assert not list(Path(".store/backbone").iterdir())
 
 
 def test_adabn_after_finetuning(project):

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -7,9 +8,9 @@ from safetensors.torch import save_file
 
 from pipeline.backbone import stage
 from pipeline.backbone.weights import file_weights, random_weights, torchvision_weights
-from pipeline.checkpoint import load_checkpoint
+from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.networks.cnn import NAMES, build_cnn, feature_size, transform_of
+from pipeline.networks.cnn import NAMES, Transform, build_cnn, feature_size, transform_of
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,23 @@ def test_a_classifier_of_other_classes_is_ignored(tmp_path, trained):
     seven = {"fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}
     save_file(dict(trained) | seven, path)
     file_weights("resnet18", path)
+
+
+def test_our_own_weights_bring_their_transform_along(tmp_path, trained, monkeypatch):
+    own = Transform(232, 224, "bilinear", (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+    tensors = {key: value for key, value in trained.items() if not key.startswith("fc.")}
+    header = {"name": "resnet18", "transform": asdict(own)}
+    save_checkpoint(tmp_path / "own.safetensors", tensors, header)
+    save_file(tensors, tmp_path / "foreign.safetensors")
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for name in ("own", "foreign"):
+        text = f"{{name: resnet18, weights: {name}.safetensors, mode: frozen}}"
+        (tmp_path / "params.yaml").write_text(f"seed: 1\nbackbone: {text}\nruntime: {{}}\n")
+        stage.run()
+        _, written = load_checkpoint(tmp_path / "models/backbone.safetensors")
+        found[name] = written["transform"]["resize_px"]
+    assert found == {"own": 232, "foreign": 256}
 
 
 def test_weights_of_another_architecture_are_listed(tmp_path, trained):

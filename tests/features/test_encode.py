@@ -15,7 +15,7 @@ from features_project import add_video, forget, hashes, settings
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
-from pipeline.features import stage, video
+from pipeline.features import build, stage, video
 from pipeline.features.encode import Encoder, encode
 from pipeline.frame_store import FrameFile
 from pipeline.networks.cnn import Transform, build_cnn
@@ -46,12 +46,36 @@ def test_each_row_is_the_network_on_that_frame_alone(project):
     assert found.time_s[13] == 13
 
 
-def test_bytes_do_not_depend_on_batch_workers_or_threads(project):
+def test_bytes_do_not_depend_on_batch_or_workers(project):
     stage.run()
     first = hashes(project / "features")
     for workers, batch in ((3, 8), (2, 5), (1, 1), (2, 32)):
         settings(project, workers=workers, batch=batch)
         assert recompute(project) == first, f"workers {workers}, batch {batch}"
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+def test_features_of_other_batches_differ_by_rounding(project, dtype, most):
+    """As on a GPU, whose batch is runtime.batch."""
+    torch.manual_seed(0)
+    network = fold(build_cnn("resnet18").eval(), TRANSFORM.mean, TRANSFORM.std).to(dtype)
+    found = []
+    with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
+        for batch in (16, 1, 5, 21):
+            found.append(
+                encode(frames, Encoder(network, TRANSFORM, torch.device("cpu"), batch), pool)
+            )
+    for other in found[1:]:
+        assert np.linalg.norm(other - found[0]) / np.linalg.norm(found[0]) < most
+
+
+def test_too_little_memory_names_the_device_and_the_batch(project, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(build, "_laid_out", full)
+    with pytest.raises(PipelineError, match=r"cpu: too little.*runtime\.batch: 8"):
+        stage.run()
 
 
 def test_bf16_stays_within_one_percent_of_fp32(project):

@@ -4,14 +4,16 @@ import torch
 from features_project import add_video, forget, hashes, settings
 
 from pipeline.backbone import stage as backbone_stage
+from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
-from pipeline.features import quantise, stage
+from pipeline.features import build, quantise, stage
 from pipeline.features.calibration import VIDEOS, calibration_videos, spread
 from pipeline.features.devices import devices_for, remark
 from pipeline.features.params import FeaturesParams
 from pipeline.features.video import cosine
-from pipeline.frame_store import write_frames
+from pipeline.frame_store import FrameFile, write_frames
+from pipeline.networks.cnn import Transform
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import read_section
 
@@ -56,6 +58,24 @@ def test_int8_is_calibrated_on_training_videos_only(project):
     assert run(project, "int8").attributes["fingerprint"] == before
     splits.write_text("video,split\nvideo0,train\nvideo1,test\nvideo2,train\n")
     assert run(project, "int8").attributes["fingerprint"] != before
+
+
+def test_the_frames_int8_is_calibrated_on_are_those_of_the_training_video(project, monkeypatch):
+    seen = []
+
+    def watched(folded, images):
+        seen.extend(images)
+        return quantise.quantise(folded, seen)
+
+    monkeypatch.setattr(build, "quantise", watched)
+    run(project, "int8")
+    with FrameFile(project / "data/frames/video0.h5") as frames:
+        first, last = (torch.from_numpy(frames.image(k)).permute(2, 0, 1) for k in (0, 20))
+    _, header = load_checkpoint(project / "models/backbone.safetensors")
+    prepare = Transform(**header["transform"]).cropped(64).prepare
+    images = torch.cat(seen)
+    assert len(images) == 16
+    assert torch.equal(images[0], prepare(first)) and torch.equal(images[15], prepare(last))
 
 
 def test_a_new_split_computes_nothing_in_other_precisions(project):

@@ -41,6 +41,15 @@ def test_a_failure_in_one_process_names_its_file_and_keeps_what_is_finished(proj
     assert f"3 videos, {3 - finished} computed" in stage.run()
 
 
+def test_a_device_that_cannot_be_used_says_so_itself(project, monkeypatch):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    broken = [torch.device("cuda", 0), torch.device("cuda", 1)]
+    monkeypatch.setattr(stage, "devices_for", lambda *_: broken)
+    with pytest.raises((RuntimeError, AssertionError), match=r"NVIDIA|CUDA"):
+        stage.run()
+
+
 def test_never_more_processes_than_videos(project, monkeypatch):
     cpu, asked = torch.device("cpu"), []
     monkeypatch.setattr(stage, "devices_for", lambda *_: [cpu] * 64)

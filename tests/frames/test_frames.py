@@ -1,4 +1,3 @@
-import errno
 import hashlib
 import os
 import signal
@@ -191,7 +190,6 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(project, tmp_path)
     finally:
         os.environ["DVC_ROOT"] = str(project)
         subprocess.run(["umount", str(small)], check=True)
-    assert errno.ENOSPC
 
 
 def test_the_view_of_an_endoscope_is_found_and_even_sized():
