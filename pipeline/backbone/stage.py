@@ -54,7 +54,6 @@ def run(output: Path = BACKBONE, reports: Path = REPORTS) -> str:
     } | source
     done = ""
     state: Path | None = None
-    runtime = read_runtime()
     # Before hours of training: these frames may be what is missing.
     others = _frames_to_adapt_to(params) if params.adapts else None
     reports.mkdir(parents=True, exist_ok=True)
@@ -69,7 +68,7 @@ def run(output: Path = BACKBONE, reports: Path = REPORTS) -> str:
             _hash(tensors),
             params.finetune,
             derived_seed(seed, "finetune"),
-            runtime,
+            read_runtime(),
             reports,
         )
         header |= {"finetune": facts, "seed": seed}
@@ -79,7 +78,7 @@ def run(output: Path = BACKBONE, reports: Path = REPORTS) -> str:
         write_text(reports / "metrics.json", '{\n  "training_frames": 0\n}\n')
     if others is not None:
         scaled = transform.cropped(params.crop)
-        tensors, about = _adapted(params, tensors, scaled, others, runtime)
+        tensors, about = _adapted(params, tensors, scaled, others, read_runtime())
         header["adabn"] = about
         done += f", batch norm of {about['frames']} frames of {about['split']}"
     save_checkpoint(output, tensors, header)

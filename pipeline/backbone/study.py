@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def study(
         precision=params.precision,
     )
     try:
-        fabric.launch(train_job, job)  # type: ignore[arg-type]
+        # Not as an argument: fabric looks for modules in those, and refuses frozen dataclasses.
+        fabric.launch(partial(train_job, job=job))
     except ProcessException as error:
         # The process that failed first need not be the one that knows why.
         if _complaint(job).is_file():
