@@ -119,7 +119,6 @@ def test_the_table_of_what_reruns(project):
     first = project.outputs()
     expected = {
         ("model.rnn", "gru"): {"train", "evaluate"},
-        ("train.lr", 0.01): {"train", "evaluate"},
         ("evaluate.relaxed_seconds", 5): {"evaluate"},
         ("backbone.weights", "w.pth"): {"backbone", "features", "train", "evaluate"},
         ("frames.fps", 3): {"frames", "features", "train", "evaluate"},
