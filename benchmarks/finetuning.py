@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from timing import median_s
 
+from pipeline.allocator import keep_freed_memory
 from pipeline.backbone.classifier import FrameClassifier
 from pipeline.backbone.finetune import _augmenting, finetune
 from pipeline.backbone.labelled_frames import LabelledFrames
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=cores())
     parser.add_argument("--runs", type=int, default=3)
     given = parser.parse_args()
+    keep_freed_memory()  # as the stage does
     transform = Transform(
         round(given.crop * 256 / 224),
         given.crop,
