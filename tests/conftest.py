@@ -15,6 +15,14 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty folder as the current one, with a store of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with features, labels and a model, ready to be evaluated, as the current one."""
     from scored_project import make_project

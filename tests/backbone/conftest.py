@@ -8,9 +8,7 @@ from frames_project import make_project
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Frames, tables and parameters of three tiny videos."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def project(workplace):
+    """Frames, tables and parameters of four tiny videos."""
     make_project()
-    return tmp_path
+    return workplace

@@ -27,10 +27,8 @@ FINETUNE = {"lr": 1e-3, "backbone_lr": 1.0, "epochs": 10, "batch": 16, "early_st
 
 
 @pytest.mark.slow
-def test_a_finetuned_network_knows_more_of_the_demo_than_a_frozen_random_one(tmp_path, monkeypatch):
+def test_a_finetuned_network_knows_more_of_the_demo_than_a_frozen_random_one(workplace):
     """Validation accuracy of a linear head on the frozen network and on the trained one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     render_demo(Path("ours"), operations=6, seconds=(14, 18))
     accuracy = {}
     for strategy in ("head", "whole"):

@@ -35,11 +35,9 @@ def settings(fps="1", decoder="decord", on_error="stop", workers=1):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def project(workplace):
     settings()
-    return tmp_path
+    return workplace
 
 
 def index(paths):

@@ -14,11 +14,9 @@ def clip(tmp_path_factory):
 
 
 @pytest.fixture
-def ours(tmp_path, monkeypatch, clip):
+def ours(workplace, clip):
     """A folder of two videos and a table, in the generic layout."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    folder = tmp_path / "data/ours"
+    folder = workplace / "data/ours"
     folder.mkdir(parents=True)
     for name in ("v1", "v2"):
         shutil.copy(clip, folder / f"{name}.mp4")

@@ -14,9 +14,7 @@ from pipeline.phases import CHOLEC80
 from pipeline.tables import read_labels, read_phases, read_tools, read_videos
 
 
-def test_real_cholec80_is_read_as_it_lies(shared_data, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def test_real_cholec80_is_read_as_it_lies(shared_data, workplace):
     settings("cholec80", "scheme: lists, train: [video01], test: [video02]")
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("data/ours", str(shared_data / "cholec80-mini")))
@@ -110,10 +108,8 @@ def test_cataract101_end_to_end_with_surgeon_and_experience(ours, clip):
     fails(r"annotations\.csv:5: unknown phase '3'(.|\n)*:6: starts at frame 60, but")
 
 
-def test_cholec80_tools_are_read_where_they_are_there(tmp_path, monkeypatch, clip):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    folder = tmp_path / "data/ours"
+def test_cholec80_tools_are_read_where_they_are_there(workplace, clip):
+    folder = workplace / "data/ours"
     rows = "".join(f"{frame}\tPreparation\n" for frame in range(50))
     for video in ("v1", "v2"):
         (folder / "phase_annotations").mkdir(parents=True, exist_ok=True)

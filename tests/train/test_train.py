@@ -58,9 +58,7 @@ def add_video(name, seed, length, weights="w" * 64, width=D):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def project(workplace):
     settings()
     splits = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
     labels = []
@@ -76,7 +74,7 @@ def project(tmp_path, monkeypatch):
     write_table(frame, Path("data/index/labels.csv"))
     write_table(pd.DataFrame({"phase": PHASES}), Path("data/index/phases.csv"))
     Path("features/skipped.csv").write_text("video,reason\n")
-    return tmp_path
+    return workplace
 
 
 def outputs():
