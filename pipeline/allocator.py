@@ -18,7 +18,7 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):  # neither Windows nor macOS has it
         return
-    # glibc before 2.35 refuses more than 32 MiB; without either, the rest would do harm.
+    # Older versions refuse more than 32 MiB; without either, the rest would do harm.
     if not mallopt(_MMAP_THRESHOLD, _GIB) and not mallopt(_MMAP_THRESHOLD, 32 * _MIB):
         return
     mallopt(_TRIM_THRESHOLD, 2 * _GIB - 1)
