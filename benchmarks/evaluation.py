@@ -5,8 +5,8 @@ from statistics import median
 
 import numpy as np
 
-from pipeline.evaluate.measure import ScoredVideo
-from pipeline.evaluate.summary import summarise
+from pipeline.metrics.measure import ScoredVideo
+from pipeline.metrics.summary import summarise
 from pipeline.phases import CHOLEC80
 
 RUNS = 5

@@ -30,7 +30,7 @@ from pipeline.features.build import Plan, build_coder
 from pipeline.features.params import FeaturesParams
 from pipeline.features.video import Job, compute
 from pipeline.frame_store import write_frames
-from pipeline.networks.cnn import build_cnn, transform_of
+from pipeline.networks.backbones.cnn import build_cnn, transform_of
 from pipeline.runtime import RuntimeParams, cores
 
 

@@ -95,8 +95,8 @@ def report(
     import json
     import re
 
-    from pipeline.evaluate.headline import as_text, headline
     from pipeline.evaluate.provenance import revision_of
+    from pipeline.metrics.headline import as_text, headline
 
     metrics = Path("reports/metrics.json")
     if not metrics.is_file():
@@ -104,7 +104,7 @@ def report(
     content = json.loads(metrics.read_text(encoding="utf-8"))
     print(as_text(headline(content)))
     if paper:
-        from pipeline.evaluate.paper import write_paper_figures
+        from pipeline.report.paper import write_paper_figures
 
         print(f"\nFigures: {write_paper_figures(content).resolve()}")
     page = Path("reports/index.html")
@@ -149,7 +149,7 @@ def score(
     import json
 
     from pipeline.atomic import write_text
-    from pipeline.evaluate.headline import as_text, headline
+    from pipeline.metrics.headline import as_text, headline
     from pipeline.score.scoring import score as score_files
     from pipeline.score.video_labels import figures, score_videos
 

@@ -15,7 +15,7 @@ from pipeline.frame_store import FrameFile, write_frames
 from pipeline.result_store import Store, fingerprint
 from pipeline.store_care import describe, prune
 from pipeline.tables import read_splits, write_table
-from pipeline.training_state import load_state, save_state
+from pipeline.training.state import load_state, save_state
 
 
 def sha256(path):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from pipeline.networks.cnn import Transform, build_cnn, feature_size
+from pipeline.networks.backbones.cnn import Transform, build_cnn, feature_size
 
 # Of the published two-layer head.
 _HIDDEN = 1024

@@ -16,7 +16,6 @@ from pipeline.backbone.augment import augment
 from pipeline.backbone.classifier import FrameClassifier
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.loader import load, to_device
-from pipeline.backbone.loss import batch_loss
 from pipeline.backbone.params_finetune import FinetuneParams
 from pipeline.backbone.shared_norm import share_batch_norm
 from pipeline.backbone.strategy import (
@@ -25,11 +24,12 @@ from pipeline.backbone.strategy import (
     parameter_groups,
     set_trained,
 )
-from pipeline.class_weights import class_weights
 from pipeline.errors import PipelineError
-from pipeline.networks.cnn import Transform
+from pipeline.networks.backbones.cnn import Transform
 from pipeline.seeding import derived_seed, seed_everything
-from pipeline.training_state import Tensors, load_state, save_state
+from pipeline.training.class_weights import class_weights
+from pipeline.training.frame_loss import batch_loss
+from pipeline.training.state import Tensors, load_state, save_state
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pipeline.backbone.weights import (
 )
 from pipeline.checkpoint import save_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.networks.cnn import Transform, build_cnn, feature_size, transform_of
+from pipeline.networks.backbones.cnn import Transform, build_cnn, feature_size, transform_of
 from pipeline.progress import Progress
 from pipeline.result_store import file_hash
 from pipeline.runtime import RuntimeParams, gpus, read_runtime

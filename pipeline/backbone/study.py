@@ -12,10 +12,9 @@ import torch
 from dvclive.live import Live
 from torch.multiprocessing.spawn import ProcessException
 
-from pipeline import class_weights, training_state
 from pipeline.allocator import keep_freed_memory
 from pipeline.atomic import write_text
-from pipeline.backbone import augment, classifier, finetune, loader, loss, shared_norm, strategy
+from pipeline.backbone import augment, classifier, finetune, loader, shared_norm, strategy
 from pipeline.backbone.classifier import FrameClassifier
 from pipeline.backbone.finetune import Epoch, Finetuned, predict
 from pipeline.backbone.labelled_frames import LabelledFrames, read_frames
@@ -24,14 +23,16 @@ from pipeline.backbone.preconditions import check
 from pipeline.backbone.report import write_report
 from pipeline.backbone.weights import Tensors
 from pipeline.errors import PipelineError
-from pipeline.networks import cnn
-from pipeline.networks.cnn import Transform
+from pipeline.networks.backbones import cnn
+from pipeline.networks.backbones.cnn import Transform
 from pipeline.progress import Progress
 from pipeline.result_store import fingerprint, source_hash, store_root
 from pipeline.runtime import RuntimeParams, gpus
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.tables import read_phases, read_tools
-from pipeline.training_state import read_best
+from pipeline.training import class_weights, frame_loss
+from pipeline.training import state as training_state
+from pipeline.training.state import read_best
 
 # Within an epoch, which may take an hour, a line so often.
 _SAY_S = 30
@@ -104,7 +105,7 @@ def study(
             classifier,
             finetune,
             loader,
-            loss,
+            frame_loss,
             shared_norm,
             strategy,
             cnn,

@@ -6,9 +6,9 @@ import numpy as np
 
 from pipeline.compare.sides import Side
 from pipeline.errors import PipelineError
-from pipeline.evaluate.bootstrap import draw_videos, every_video_once, interval
-from pipeline.evaluate.frame_metrics import accuracies
-from pipeline.evaluate.measure import Measured, figures, measure
+from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval
+from pipeline.metrics.frame import accuracies
+from pipeline.metrics.measure import Measured, figures, measure
 
 DRAWS = 2000
 # In the order in which the table shows them, where they exist.

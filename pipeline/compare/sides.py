@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from pipeline.errors import PipelineError
-from pipeline.evaluate.prediction_files import PredictedVideo, read_prediction
 from pipeline.evaluate.provenance import flat_parameters
+from pipeline.prediction_files import PredictedVideo, read_prediction
 
 REPORTS = "reports"
 PARAMS = "params.yaml"

@@ -12,9 +12,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.atomic import write_text
-from pipeline.networks.cnn import build_cnn
-from pipeline.networks.rnn import RecurrentNetwork
+from pipeline.networks.backbones.cnn import build_cnn
 from pipeline.networks.temporal import TemporalNetwork
+from pipeline.networks.temporal.rnn import RecurrentNetwork
 
 REPEATS = 3
 BATCH = 16

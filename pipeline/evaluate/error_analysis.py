@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.boundary_metrics import transitions
-from pipeline.evaluate.measure import ScoredVideo
+from pipeline.metrics.boundary import transitions
+from pipeline.metrics.measure import ScoredVideo
 from pipeline.segments import segments
 
 

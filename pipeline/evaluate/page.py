@@ -13,11 +13,11 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipeline.atomic import write_text
-from pipeline.evaluate.colours import phase_colours, text_colour
+from pipeline.drawing.colours import phase_colours, text_colour
+from pipeline.drawing.svg_ribbons import Ribbon, clock
 from pipeline.evaluate.error_analysis import ConfusedPair, NearTransitions, WrongRun
-from pipeline.evaluate.headline import headline, interval, percent, seconds
-from pipeline.evaluate.ribbons import Ribbon, clock
 from pipeline.evaluate.thumbnails import Thumbnail
+from pipeline.metrics.headline import headline, interval, percent, seconds
 
 _FOLDER = Path(__file__).parent
 

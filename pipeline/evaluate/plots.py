@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluate.calibration import Reliability
-from pipeline.evaluate.frame_metrics import SCORES
-from pipeline.evaluate.measure import ScoredVideo
+from pipeline.metrics.calibration import Reliability
+from pipeline.metrics.frame import SCORES
+from pipeline.metrics.measure import ScoredVideo
 from pipeline.segments import segments
 from pipeline.tables import write_table
 

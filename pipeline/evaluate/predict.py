@@ -8,7 +8,7 @@ import torch
 
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.evaluate.measure import ScoredVideo
+from pipeline.metrics.measure import ScoredVideo
 from pipeline.networks.temporal import TemporalNetwork, build_temporal
 from pipeline.sequences import Sequence
 

@@ -11,16 +11,12 @@ import torch
 
 from pipeline.atomic import write_text
 from pipeline.checkpoint import read_header
+from pipeline.drawing.curves import reliability_picture, roc_picture, training_picture
+from pipeline.drawing.pictures import SCREEN_DPI, confusion_picture, phase_bars, ribbon
+from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
 from pipeline.errors import PipelineError
-from pipeline.evaluate.boundary_metrics import boundaries_by_phase
-from pipeline.evaluate.calibration import Probabilities, reliability
-from pipeline.evaluate.curves import reliability_picture, roc_picture, training_picture
 from pipeline.evaluate.efficiency import backbone_cost, head_cost, write_efficiency
 from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
-from pipeline.evaluate.figures import SCREEN_DPI, confusion_picture, phase_bars, ribbon
-from pipeline.evaluate.frame_metrics import confusion
-from pipeline.evaluate.headline import as_text, headline
-from pipeline.evaluate.measure import ScoredVideo
 from pipeline.evaluate.page import Page, write_page
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.evaluate.plots import (
@@ -30,11 +26,15 @@ from pipeline.evaluate.plots import (
     write_ribbons,
 )
 from pipeline.evaluate.predict import load_model, predict
-from pipeline.evaluate.prediction_files import write_prediction
 from pipeline.evaluate.provenance import digest, facts, parameters, untrained
-from pipeline.evaluate.ribbons import ribbon_of, worst_first
-from pipeline.evaluate.summary import summarise
 from pipeline.evaluate.thumbnails import thumbnails
+from pipeline.metrics.boundary import boundaries_by_phase
+from pipeline.metrics.calibration import Probabilities, reliability
+from pipeline.metrics.frame import confusion
+from pipeline.metrics.headline import as_text, headline
+from pipeline.metrics.measure import ScoredVideo
+from pipeline.metrics.summary import summarise
+from pipeline.prediction_files import write_prediction
 from pipeline.runtime import gpus, read_runtime
 from pipeline.segments import Labels
 from pipeline.sequences import FEATURES, read_split

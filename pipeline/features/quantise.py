@@ -50,7 +50,7 @@ def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Seque
     The average over the last feature map stays in fp32: 256 levels would be its resolution.
 
     Args:
-        folded: From pipeline.networks.fold.fold, in fp32.
+        folded: From pipeline.networks.backbones.fold.fold, in fp32.
         batches: Calibration images (B, 3, H, W) uint8.
 
     Returns:

@@ -26,8 +26,8 @@ from pipeline.features.params import FeaturesParams
 from pipeline.features.shards import compute_on_all
 from pipeline.features.video import Job, compute
 from pipeline.frame_store import FrameFile
-from pipeline.networks import cnn, fold
-from pipeline.networks.cnn import Transform
+from pipeline.networks.backbones import cnn, fold
+from pipeline.networks.backbones.cnn import Transform
 from pipeline.progress import Progress
 from pipeline.result_store import Store, file_hash, fingerprint, source_hash
 from pipeline.runtime import read_runtime

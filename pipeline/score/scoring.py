@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.evaluate.measure import ScoredVideo
 from pipeline.evaluate.params import EvaluateParams
-from pipeline.evaluate.summary import summarise
+from pipeline.metrics.measure import ScoredVideo
+from pipeline.metrics.summary import summarise
 from pipeline.phases import CHOLEC80
 from pipeline.score.label_files import LabelFile, find_files, phases_in, read_cholec80, read_csv
 

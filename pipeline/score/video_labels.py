@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import PipelineError
-from pipeline.evaluate.headline import Figure, interval, percent
 from pipeline.evaluate.params import EvaluateParams
-from pipeline.evaluate.video_metrics import summarise_videos
+from pipeline.metrics.headline import Figure, interval, percent
+from pipeline.metrics.video_level import summarise_videos
 
 _NAMES = {
     "accuracy": "Accuracy",

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 from torch import nn
 
-from pipeline.class_weights import class_weights
 from pipeline.networks.temporal import TemporalNetwork
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.sequences import Sequence
-from pipeline.train.losses import sequence_loss
 from pipeline.train.params import TrainParams
-from pipeline.training_state import Tensors, load_state, save_state
+from pipeline.training.class_weights import class_weights
+from pipeline.training.sequence_loss import sequence_loss
+from pipeline.training.state import Tensors, load_state, save_state
 
 # Epochs until the first restart; each period is twice as long as the one before.
 _FIRST_PERIOD = 10

@@ -10,11 +10,9 @@ import pandas as pd
 import torch
 from dvclive.live import Live
 
-from pipeline import class_weights, training_state
 from pipeline.checkpoint import save_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.networks import rnn, standardise, tecno
-from pipeline.networks.temporal import TemporalNetwork, build_temporal
+from pipeline.networks.temporal import TemporalNetwork, build_temporal, rnn, standardise, tecno
 from pipeline.progress import Progress
 from pipeline.result_store import fingerprint, source_hash, store_root
 from pipeline.runtime import RuntimeParams, gpus, read_runtime
@@ -22,9 +20,11 @@ from pipeline.seeding import derived_seed, seed_everything
 from pipeline.sequences import Sequence, read_split
 from pipeline.settings import read_section, read_value
 from pipeline.tables import read_phases, write_table
-from pipeline.train import loop, losses
+from pipeline.train import loop
 from pipeline.train.loop import Epoch, train
 from pipeline.train.params import ModelParams, TrainParams
+from pipeline.training import class_weights, sequence_loss
+from pipeline.training import state as training_state
 
 WEIGHTS = Path("models/temporal.safetensors")
 CURVES = Path("reports/train")
@@ -59,7 +59,9 @@ def run(weights: Path = WEIGHTS, curves: Path = CURVES) -> str:
         data=[_identity(sequence) for sequence in (*training, *validation)],
         splits=[len(training), len(validation)],
         phases=phases,
-        code=source_hash(loop, losses, class_weights, training_state, rnn, tecno, standardise),
+        code=source_hash(
+            loop, sequence_loss, class_weights, training_state, rnn, tecno, standardise
+        ),
     )
     state = store_root() / "train" / f"{name}.safetensors"
     with (

@@ -18,15 +18,15 @@ from pipeline.backbone.adabn import adapt, mixed_batches, spread
 from pipeline.backbone.augment import augment
 from pipeline.backbone.labelled_frames import LabelledFrames, read_frames
 from pipeline.backbone.loader import load
-from pipeline.backbone.loss import batch_loss
 from pipeline.backbone.params_finetune import AugmentParams, FinetuneParams
 from pipeline.backbone.strategy import learning_rate
 from pipeline.backbone.weights import random_weights
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.frame_store import write_frames
-from pipeline.networks.cnn import Transform, build_cnn
+from pipeline.networks.backbones.cnn import Transform, build_cnn
 from pipeline.progress import Progress
+from pipeline.training.frame_loss import batch_loss
 
 MEAN = (0.485, 0.456, 0.406)
 TRANSFORM = Transform(256, 224, "bilinear", MEAN, (0.229, 0.224, 0.225)).cropped(32)

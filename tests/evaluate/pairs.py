@@ -1,12 +1,12 @@
 """What the tests of metrics share: the summary of pairs of truth and prediction."""
 
-from pipeline.evaluate.measure import ScoredVideo
-from pipeline.evaluate.relaxed_metrics import (
+from pipeline.metrics.measure import ScoredVideo
+from pipeline.metrics.relaxed import (
     relaxed_difference,
     relaxed_scores,
     rule_for,
 )
-from pipeline.evaluate.summary import summarise
+from pipeline.metrics.summary import summarise
 from pipeline.phases import CHOLEC80
 
 RULE = rule_for(CHOLEC80)

@@ -9,14 +9,14 @@ import pytest
 from pairs import RULE, relaxed, summary_of
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from pipeline.evaluate.bootstrap import every_video_once
-from pipeline.evaluate.frame_metrics import confusion, frame_figures, nan_mean, scores
-from pipeline.evaluate.relaxed_metrics import (
+from pipeline.metrics.bootstrap import every_video_once
+from pipeline.metrics.frame import confusion, frame_figures, nan_mean, scores
+from pipeline.metrics.relaxed import (
     per_phase,
     relaxed_difference,
     rule_for,
 )
-from pipeline.evaluate.segment_metrics import edit_score, match_runs
+from pipeline.metrics.segment import edit_score, match_runs
 from pipeline.phases import CHOLEC80, M2CAI16
 from pipeline.segments import segments
 

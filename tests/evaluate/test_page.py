@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from browser import document, keyed_texts
 
+from pipeline.drawing.svg_ribbons import CONFIDENCE_BINS, clock, ribbon_of, worst_first
 from pipeline.evaluate import page as page_module
 from pipeline.evaluate import stage
-from pipeline.evaluate.measure import ScoredVideo
 from pipeline.evaluate.page import write_page
-from pipeline.evaluate.ribbons import CONFIDENCE_BINS, clock, ribbon_of, worst_first
+from pipeline.metrics.measure import ScoredVideo
 
 
 @pytest.fixture

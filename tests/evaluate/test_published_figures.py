@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from pairs import relaxed, summary_of
 
-from pipeline.evaluate.bootstrap import every_video_once
-from pipeline.evaluate.relaxed_metrics import (
+from pipeline.metrics.bootstrap import every_video_once
+from pipeline.metrics.relaxed import (
     per_phase,
     relaxed_figures,
     relaxed_spreads,
 )
-from pipeline.evaluate.segment_metrics import edit_score, match_runs
+from pipeline.metrics.segment import edit_score, match_runs
 
 
 def cholec80(folder):

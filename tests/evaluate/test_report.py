@@ -164,7 +164,7 @@ def git(*arguments):
 def test_paper_figures_have_300_dpi_and_the_same_bytes_every_time(project):
     from PIL import Image
 
-    from pipeline.evaluate.paper import write_paper_figures
+    from pipeline.report.paper import write_paper_figures
 
     stage.run()
     metrics = json.loads(Path("reports/metrics.json").read_text())
@@ -180,7 +180,7 @@ def test_paper_figures_have_300_dpi_and_the_same_bytes_every_time(project):
 
 
 def test_predictions_that_were_edited_by_hand_are_named(project):
-    from pipeline.evaluate.prediction_files import read_prediction
+    from pipeline.prediction_files import read_prediction
 
     stage.run()
     path = Path("reports/predictions/b.csv")

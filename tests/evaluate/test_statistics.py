@@ -9,26 +9,26 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from pipeline.evaluate.bootstrap import draw_videos, every_video_once, interval, weighted_mean
-from pipeline.evaluate.boundary_metrics import (
+from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
+from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval, weighted_mean
+from pipeline.metrics.boundary import (
     boundaries_by_phase,
     boundary_errors,
     boundary_figures,
     transitions,
 )
-from pipeline.evaluate.calibration import (
+from pipeline.metrics.calibration import (
     BINS,
     calibration_error,
     ranking_figures,
     reliability,
     stack,
 )
-from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
-from pipeline.evaluate.frame_metrics import confusion
-from pipeline.evaluate.measure import ScoredVideo, figures, interval_keys, measure
-from pipeline.evaluate.segment_metrics import over_segmentation
-from pipeline.evaluate.summary import nested, summarise
-from pipeline.evaluate.video_metrics import leave_one_surgeon_out, ranking, summarise_videos
+from pipeline.metrics.frame import confusion
+from pipeline.metrics.measure import ScoredVideo, figures, interval_keys, measure
+from pipeline.metrics.segment import over_segmentation
+from pipeline.metrics.summary import nested, summarise
+from pipeline.metrics.video_level import leave_one_surgeon_out, ranking, summarise_videos
 from pipeline.phases import CHOLEC80
 
 GENERATOR = np.random.default_rng(11)

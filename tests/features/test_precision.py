@@ -13,7 +13,7 @@ from pipeline.features.devices import devices_for, remark
 from pipeline.features.params import FeaturesParams
 from pipeline.features.video import cosine
 from pipeline.frame_store import FrameFile, write_frames
-from pipeline.networks.cnn import Transform
+from pipeline.networks.backbones.cnn import Transform
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import read_section
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from pipeline.networks.standardise import Standardise
-from pipeline.networks.tecno import Tecno, receptive_field
 from pipeline.networks.temporal import build_temporal
+from pipeline.networks.temporal.standardise import Standardise
+from pipeline.networks.temporal.tecno import Tecno, receptive_field
 
 D, C = 6, 4
 RNN = {"features": D, "phases": C, "hidden": 8, "layers": 2, "dropout": 0.3}

@@ -13,7 +13,6 @@ import torch
 from torch.nn import functional
 
 from pipeline.checkpoint import load_checkpoint
-from pipeline.class_weights import class_weights
 from pipeline.errors import PipelineError
 from pipeline.feature_store import write_features
 from pipeline.networks.temporal import build_temporal
@@ -21,8 +20,9 @@ from pipeline.sequences import Sequence, read_split
 from pipeline.tables import write_table
 from pipeline.train import stage
 from pipeline.train.loop import Epoch, is_best, learning_rate, train
-from pipeline.train.losses import sequence_loss
 from pipeline.train.params import ModelParams, TrainParams
+from pipeline.training.class_weights import class_weights
+from pipeline.training.sequence_loss import sequence_loss
 
 D = 12
 PHASES = ("A", "B", "C")

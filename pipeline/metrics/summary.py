@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluate.bootstrap import draw_videos, every_video_once, interval
-from pipeline.evaluate.boundary_metrics import transitions
-from pipeline.evaluate.calibration import ranking_figures
-from pipeline.evaluate.measure import (
+from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval
+from pipeline.metrics.boundary import transitions
+from pipeline.metrics.calibration import ranking_figures
+from pipeline.metrics.measure import (
     Measured,
     ScoredVideo,
     figures,

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.evaluate.calibration import BINS, Probabilities, Reliability, roc_points
-from pipeline.evaluate.colours import phase_colours
-from pipeline.evaluate.figures import SCREEN_DPI, save
+from pipeline.drawing.colours import phase_colours
+from pipeline.drawing.pictures import SCREEN_DPI, save
+from pipeline.metrics.calibration import BINS, Probabilities, Reliability, roc_points
 from pipeline.segments import Labels
 
 ROC_POINTS = 200

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.bootstrap import weighted_mean
+from pipeline.metrics.bootstrap import weighted_mean
 from pipeline.segments import Labels
 
 Floats = NDArray[np.float64]

@@ -12,8 +12,8 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from pipeline.atomic import replacing
-from pipeline.evaluate.colours import UNLABELLED, phase_colours
-from pipeline.evaluate.measure import ScoredVideo
+from pipeline.drawing.colours import UNLABELLED, phase_colours
+from pipeline.metrics.measure import ScoredVideo
 
 matplotlib.use("Agg")
 SCREEN_DPI = 130

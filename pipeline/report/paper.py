@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.drawing.pictures import PAPER_DPI, confusion_picture, phase_bars, ribbon
 from pipeline.errors import PipelineError
-from pipeline.evaluate.figures import PAPER_DPI, confusion_picture, phase_bars, ribbon
-from pipeline.evaluate.frame_metrics import confusion
-from pipeline.evaluate.prediction_files import FOLDER, read_prediction
+from pipeline.metrics.frame import confusion
+from pipeline.prediction_files import FOLDER, read_prediction
 
 PAPER = Path("reports/paper")
 

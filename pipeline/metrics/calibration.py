@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from pipeline.evaluate.frame_metrics import nan_mean
+from pipeline.metrics.frame import nan_mean
 from pipeline.segments import Labels
 
 Floats = NDArray[np.float64]

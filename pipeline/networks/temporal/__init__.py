@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.networks.rnn import RecurrentNetwork
-from pipeline.networks.tecno import Tecno
+from pipeline.networks.temporal.rnn import RecurrentNetwork
+from pipeline.networks.temporal.tecno import Tecno
 
 TemporalNetwork = RecurrentNetwork | Tecno
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.bootstrap import draw_videos, every_video_once, interval
-from pipeline.evaluate.frame_metrics import confusion, nan_mean, nan_std, scores
-from pipeline.evaluate.summary import nested
+from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval
+from pipeline.metrics.frame import confusion, nan_mean, nan_std, scores
+from pipeline.metrics.summary import nested
 from pipeline.segments import Labels
 
 Floats = NDArray[np.float64]

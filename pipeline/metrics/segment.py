@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.bootstrap import weighted_mean
-from pipeline.evaluate.frame_metrics import nan_std
+from pipeline.metrics.bootstrap import weighted_mean
+from pipeline.metrics.frame import nan_std
 from pipeline.segments import Labels, Segments, segments
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.evaluate.measure import ScoredVideo
+from pipeline.metrics.measure import ScoredVideo
 from pipeline.segments import Labels
 from pipeline.tables import write_table
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.colours import UNLABELLED, phase_colours, text_colour
-from pipeline.evaluate.measure import ScoredVideo
+from pipeline.drawing.colours import UNLABELLED, phase_colours, text_colour
+from pipeline.metrics.measure import ScoredVideo
 from pipeline.segments import Labels, segments
 
 CONFIDENCE_BINS = 400

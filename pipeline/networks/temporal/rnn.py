@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from pipeline.networks.standardise import Standardise
+from pipeline.networks.temporal.standardise import Standardise
 
 State = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.bootstrap import every_video_once, weighted_mean
-from pipeline.evaluate.frame_metrics import nan_mean, nan_std
+from pipeline.metrics.bootstrap import every_video_once, weighted_mean
+from pipeline.metrics.frame import nan_mean, nan_std
 from pipeline.phases import CHOLEC80, M2CAI16
 from pipeline.segments import Labels, segments
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.networks.standardise import Standardise
+from pipeline.networks.temporal.standardise import Standardise
 
 
 class DilatedResidualLayer(nn.Module):

@@ -11,15 +11,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.boundary_metrics import boundary_errors, boundary_figures
-from pipeline.evaluate.calibration import Reliability, calibration_error, reliability, stack
-from pipeline.evaluate.frame_metrics import (
+from pipeline.metrics.boundary import boundary_errors, boundary_figures
+from pipeline.metrics.calibration import Reliability, calibration_error, reliability, stack
+from pipeline.metrics.frame import (
     confusion,
     frame_figures,
     frame_spreads,
     phase_figures,
 )
-from pipeline.evaluate.relaxed_metrics import (
+from pipeline.metrics.relaxed import (
     Mode,
     RelaxedScores,
     relaxed_difference,
@@ -28,7 +28,7 @@ from pipeline.evaluate.relaxed_metrics import (
     relaxed_spreads,
     rule_for,
 )
-from pipeline.evaluate.segment_metrics import (
+from pipeline.metrics.segment import (
     SegmentStatistics,
     segment_figures,
     segment_spreads,

@@ -1,0 +1,1 @@
+"""Pictures of phases, scores and curves: arrays in, PNG or SVG out."""

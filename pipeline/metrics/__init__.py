@@ -1,0 +1,1 @@
+"""Metrics, one family per file: label arrays in, numbers out; no files, no params object."""

@@ -1,0 +1,1 @@
+"""What `python -m pipeline report` shows and draws of a finished evaluation."""

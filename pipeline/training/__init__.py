@@ -1,0 +1,1 @@
+"""What the two training loops share: losses, class weights, schedules, state, the best epoch."""
