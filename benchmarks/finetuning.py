@@ -21,7 +21,7 @@ from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.loader import load
 from pipeline.backbone.params_finetune import FinetuneParams
 from pipeline.frame_store import write_frames
-from pipeline.networks.backbones.cnn import Transform
+from pipeline.networks.backbones.transform import Transform
 from pipeline.runtime import cores
 
 PHASES = 7

@@ -1,16 +1,17 @@
-"""The store: finished results per video, by content, outside the outputs that DVC deletes.
+"""The store: finished results by what decides them, outside the outputs that DVC deletes.
 
-`.store/<kind>/<fingerprint>.h5` below the main repository, also from the copies in which DVC runs
-queued experiments. A killed run resumes from it, a new video costs one video, and going back to
-earlier parameters costs nothing.
+`.store/<kind>/<fingerprint>.<ending>` below the main repository, also from the copies in which DVC
+runs queued experiments. A killed run resumes from it, a new video costs one video, and going back
+to earlier parameters costs nothing.
 """
 
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 from pipeline.atomic import replacing
 
@@ -21,22 +22,13 @@ def store_root() -> Path:
 
 
 def fingerprint(**parts: object) -> str:
-    """The name of a result: SHA-256 over everything that decides its bytes.
+    """The name of a result: SHA-256 over everything that decides its content.
 
     Args:
         parts: Values that JSON can hold; their order does not matter.
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def source_hash(*modules: ModuleType) -> str:
-    """SHA-256 over the source files of the modules that decide the numbers."""
-    digest = hashlib.sha256()
-    for module in modules:
-        text = Path(str(module.__file__)).read_bytes()
-        digest.update(len(text).to_bytes(8, "big") + text)
-    return digest.hexdigest()
 
 
 def file_hash(path: Path) -> str:
@@ -46,29 +38,63 @@ def file_hash(path: Path) -> str:
 
 
 class Store:
-    """The results of one kind, "frames" or "features"."""
+    """The results of one kind: frames, features, backbones or temporal models.
 
-    def __init__(self, kind: str) -> None:
+    Args:
+        kind: Name of the folder.
+        ending: Of the files, `h5` or `safetensors`.
+    """
+
+    def __init__(self, kind: str, ending: str = "h5") -> None:
         self.folder = store_root() / kind
+        self._ending = ending
 
     def path(self, name: str) -> Path:
         """Where the result of this fingerprint lies, or will lie once it is finished."""
-        return self.folder / f"{name}.h5"
+        return self.folder / f"{name}.{self._ending}"
 
     def has(self, name: str) -> bool:
         """Whether this result is finished."""
         return self.path(name).is_file()
 
-    def fill(self, name: str, target: Path) -> None:
+    def used(self, name: str) -> Path:
+        """Where a finished result lies; notes the time of its use, by which `prune` decides."""
+        os.utime(self.path(name))
+        return self.path(name)
+
+    def fill(self, name: str, target: Path, labels: Mapping[str, str] | None = None) -> None:
         """Put a finished result where a stage's output belongs.
 
         A reflink where the file system has them, else a copy. Never a hard link: whoever opened
         the output for writing would change the store.
+
+        Args:
+            name: Fingerprint.
+            target: The output.
+            labels: Attributes of the HDF5 file that name things but decide nothing, such as
+                `video`. They are no part of the stored result, so that a renamed video keeps it.
         """
         with replacing(target) as partial:
-            _reflink_or_copy(self.path(name), partial)
-        # The time of last use, by which `store prune` decides.
-        os.utime(self.path(name))
+            _reflink_or_copy(self.used(name), partial)
+            if labels:
+                import h5py
+
+                with h5py.File(partial, "r+") as file:
+                    for key in sorted(labels):
+                        file.attrs[key] = labels[key]
+
+    @contextmanager
+    def claimed(self, name: str) -> Iterator[None]:
+        """Be the only process on this machine that works on this result; others wait.
+
+        Two workers of a DVC queue may come to the same training. The second one finds the result
+        of the first when its turn comes, so look again inside the block.
+        """
+        from filelock import FileLock
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / f"{name}.lock"):
+            yield
 
 
 def _reflink_or_copy(source: Path, target: Path) -> None:

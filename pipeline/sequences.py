@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import paths
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
 from pipeline.frame_labels import phases_at
 from pipeline.tables import INDEX, read_labels, read_phases, read_skipped, read_splits
 
-FEATURES = Path("features")
+FEATURES = paths.FEATURES
 
 
 @dataclass(frozen=True)

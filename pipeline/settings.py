@@ -7,9 +7,10 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from pipeline import paths
 from pipeline.errors import PipelineError
 
-PARAMS = Path("params.yaml")
+PARAMS = paths.PARAMS
 
 
 class Section(BaseModel):

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline import paths
 from pipeline.atomic import write_text
 from pipeline.errors import PipelineError
 
-INDEX = Path("data/index")
+INDEX = paths.INDEX
 SPLITS = ("train", "val", "test")
 
 _COLUMNS = {

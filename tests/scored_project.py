@@ -25,7 +25,7 @@ def write_video(name, length, weights="w"):
     """Features, and frames whose grey says which one it is."""
     values = np.random.default_rng(length).normal(size=(length, D)).astype(np.float16)
     attributes = {"video": name, "fps": 1.0, "weights_hash": weights, "fingerprint": name}
-    write_features(Path(f"features/{name}.h5"), values, np.arange(float(length)), attributes)
+    write_features(Path(f"features/videos/{name}.h5"), values, np.arange(float(length)), attributes)
     jpegs = [
         cv2.imencode(".jpg", np.full((48, 64, 3), 4 * i % 256, np.uint8))[1] for i in range(length)
     ]
@@ -47,7 +47,7 @@ def make_project():
     write_table(table, Path("data/index/labels.csv"))
     for name, length in (("b", 41), ("c", 50)):
         write_video(name, length)
-    Path("features/skipped.csv").write_text("video,reason\nz,z.mp4 has zero bytes\n")
+    Path("features/videos/skipped.csv").write_text("video,reason\nz,z.mp4 has zero bytes\n")
     save_checkpoint(
         Path("models/backbone.safetensors"),
         {"w": torch.zeros(1)},

@@ -12,7 +12,7 @@ from torch import nn
 from pipeline.backbone.classifier import batch_norms
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.loader import load, to_device
-from pipeline.networks.backbones.cnn import Transform
+from pipeline.networks.backbones.transform import Transform
 from pipeline.progress import Progress
 
 

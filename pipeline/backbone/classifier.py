@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from pipeline.networks.backbones.cnn import Transform, build_cnn, feature_size
+from pipeline.networks.backbones.cnn import build_cnn, feature_size
+from pipeline.networks.backbones.transform import Transform
 
 # Of the published two-layer head.
 _HIDDEN = 1024

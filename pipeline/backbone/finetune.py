@@ -25,7 +25,7 @@ from pipeline.backbone.strategy import (
     set_trained,
 )
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones.cnn import Transform
+from pipeline.networks.backbones.transform import Transform
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.training.class_weights import class_weights
 from pipeline.training.frame_loss import batch_loss

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.frame_labels import phases_at
 from pipeline.frame_store import FrameFile
+from pipeline.paths import FRAMES, INDEX
 from pipeline.tables import (
-    INDEX,
     read_labels,
     read_phases,
     read_skipped,
@@ -18,8 +18,6 @@ from pipeline.tables import (
     read_tools,
 )
 from pipeline.timebase import labels_at
-
-FRAMES = Path("data/frames")
 
 
 @dataclass(frozen=True)

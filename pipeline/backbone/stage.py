@@ -22,7 +22,9 @@ from pipeline.backbone.weights import (
 )
 from pipeline.checkpoint import save_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones.cnn import Transform, build_cnn, feature_size, transform_of
+from pipeline.networks.backbones.cnn import build_cnn, feature_size, transform_of
+from pipeline.networks.backbones.transform import Transform
+from pipeline.paths import BACKBONE, BACKBONE_REPORT
 from pipeline.progress import Progress
 from pipeline.result_store import file_hash
 from pipeline.runtime import RuntimeParams, gpus, read_runtime
@@ -30,11 +32,8 @@ from pipeline.seeding import derived_seed
 from pipeline.settings import read_section, read_value
 from pipeline.tables import SPLITS
 
-BACKBONE = Path("models/backbone.safetensors")
-REPORTS = Path("reports/backbone")
 
-
-def run(output: Path = BACKBONE, reports: Path = REPORTS) -> str:
+def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     """Read, fetch or draw the weights, train or adapt them, and write them with their history.
 
     Returns:

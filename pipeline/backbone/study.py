@@ -22,11 +22,12 @@ from pipeline.backbone.params_finetune import FinetuneParams
 from pipeline.backbone.preconditions import check
 from pipeline.backbone.report import write_report
 from pipeline.backbone.weights import Tensors
+from pipeline.code_identity import code_hash
 from pipeline.errors import PipelineError
 from pipeline.networks.backbones import cnn
-from pipeline.networks.backbones.cnn import Transform
+from pipeline.networks.backbones.transform import Transform
 from pipeline.progress import Progress
-from pipeline.result_store import fingerprint, source_hash, store_root
+from pipeline.result_store import fingerprint, store_root
 from pipeline.runtime import RuntimeParams, gpus
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.tables import read_phases, read_tools
@@ -100,7 +101,7 @@ def study(
         devices=runtime.devices,
         data=[_identity(training), _identity(validation)],
         phases=phases,
-        code=source_hash(
+        code=code_hash(
             augment,
             classifier,
             finetune,

@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones.cnn import Transform, build_cnn, classifier_of, transform_of
+from pipeline.networks.backbones.cnn import build_cnn, classifier_of, transform_of
+from pipeline.networks.backbones.transform import Transform
 
 Tensors = dict[str, torch.Tensor]
 

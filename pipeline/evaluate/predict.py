@@ -34,7 +34,7 @@ def predict(
     found = (sequence.weights_hash, sequence.features.shape[1], sequence.fps)
     if found != (header["weights_hash"], width, header["fps"]):
         raise PipelineError(
-            f"features/{sequence.video}.h5: {found[1]}-d at {found[2]:g} fps from backbone "
+            f"features/videos/{sequence.video}.h5: {found[1]}-d at {found[2]:g} fps from backbone "
             f"{found[0][:12]}, but models/temporal.safetensors was trained on {width}-d at "
             f"{header['fps']:g} fps from {header['weights_hash'][:12]}. Run `dvc repro`."
         )

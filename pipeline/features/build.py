@@ -19,8 +19,9 @@ from pipeline.features.params import FeaturesParams
 from pipeline.features.quantise import engine, quantise
 from pipeline.features.video import Coder
 from pipeline.frame_store import FrameFile
-from pipeline.networks.backbones.cnn import Transform, build_cnn
+from pipeline.networks.backbones.cnn import build_cnn
 from pipeline.networks.backbones.fold import fold
+from pipeline.networks.backbones.transform import Transform
 from pipeline.runtime import RuntimeParams
 
 Say = Callable[[str], None]

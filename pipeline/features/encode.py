@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.features.copying import fetched, on_device
 from pipeline.features.nvjpeg import decoded_on_device
 from pipeline.frame_store import FrameFile, decode_jpeg
-from pipeline.networks.backbones.cnn import Transform
+from pipeline.networks.backbones.transform import Transform
 
 # Batches that wait decoded while the network is busy: two hide the jitter of decoding.
 _BATCHES_AHEAD = 2

@@ -12,7 +12,7 @@ from pipeline import frame_store
 from pipeline.errors import PipelineError
 from pipeline.features.copying import awaited, side_stream
 from pipeline.frame_store import FrameFile
-from pipeline.networks.backbones.cnn import Transform
+from pipeline.networks.backbones.transform import Transform
 
 
 def decoded_on_device(

@@ -8,6 +8,7 @@ import torch
 
 from pipeline import feature_store, frame_store
 from pipeline.checkpoint import read_header
+from pipeline.code_identity import code_hash
 from pipeline.errors import PipelineError
 from pipeline.features import (
     build,
@@ -27,16 +28,13 @@ from pipeline.features.shards import compute_on_all
 from pipeline.features.video import Job, compute
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import cnn, fold
-from pipeline.networks.backbones.cnn import Transform
+from pipeline.networks.backbones.transform import Transform
+from pipeline.paths import BACKBONE, FEATURES, FRAMES, INDEX
 from pipeline.progress import Progress
-from pipeline.result_store import Store, file_hash, fingerprint, source_hash
+from pipeline.result_store import Store, file_hash, fingerprint
 from pipeline.runtime import read_runtime
 from pipeline.settings import read_section
-from pipeline.tables import INDEX, read_skipped, read_splits, write_table
-
-FRAMES = Path("data/frames")
-BACKBONE = Path("models/backbone.safetensors")
-FEATURES = Path("features")
+from pipeline.tables import read_skipped, read_splits, write_table
 
 
 def run(
@@ -77,7 +75,7 @@ def run(
             weights=weights_hash,
             params=params.model_dump(),
             calibration=[sources[path] for path in chosen],
-            code=source_hash(
+            code=code_hash(
                 *(build, calibration, copying, devices, encode, nvjpeg, quantise, video),
                 *(cnn, fold, frame_store, feature_store),
             ),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline import frame_store, timebase
+from pipeline.code_identity import code_hash
 from pipeline.errors import PipelineError, VideoError
 from pipeline.frame_store import FrameFile
 from pipeline.frames import crop, decode, lanes, packets, picture, plan, sample, source
@@ -20,7 +21,7 @@ from pipeline.frames.extract import Job, extract
 from pipeline.frames.for_backbone import write_frames_for
 from pipeline.frames.params import FramesParams
 from pipeline.progress import Progress
-from pipeline.result_store import Store, fingerprint, source_hash
+from pipeline.result_store import Store, fingerprint
 from pipeline.runtime import RuntimeParams, cores, read_runtime
 from pipeline.settings import read_section, read_value
 from pipeline.tables import INDEX, read_videos, write_table
@@ -50,7 +51,7 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
     root = Path(read_value("data.root", str))
     store = Store("frames")
     decoders = versions()
-    code = source_hash(*_CODE)
+    code = code_hash(*_CODE)
     jobs = []
     videos = read_videos(index)
     for row in videos.itertuples():

@@ -11,10 +11,12 @@ import torch
 from dvclive.live import Live
 
 from pipeline.checkpoint import save_checkpoint
+from pipeline.code_identity import code_hash
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal import TemporalNetwork, build_temporal, rnn, standardise, tecno
+from pipeline.paths import TEMPORAL, TRAIN_REPORT
 from pipeline.progress import Progress
-from pipeline.result_store import fingerprint, source_hash, store_root
+from pipeline.result_store import fingerprint, store_root
 from pipeline.runtime import RuntimeParams, gpus, read_runtime
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.sequences import Sequence, read_split
@@ -26,11 +28,8 @@ from pipeline.train.params import ModelParams, TrainParams
 from pipeline.training import class_weights, sequence_loss
 from pipeline.training import state as training_state
 
-WEIGHTS = Path("models/temporal.safetensors")
-CURVES = Path("reports/train")
 
-
-def run(weights: Path = WEIGHTS, curves: Path = CURVES) -> str:
+def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     """Train on the training videos, choose by the validation videos; test videos are not read.
 
     Returns:
@@ -59,9 +58,7 @@ def run(weights: Path = WEIGHTS, curves: Path = CURVES) -> str:
         data=[_identity(sequence) for sequence in (*training, *validation)],
         splits=[len(training), len(validation)],
         phases=phases,
-        code=source_hash(
-            loop, sequence_loss, class_weights, training_state, rnn, tecno, standardise
-        ),
+        code=code_hash(loop, sequence_loss, class_weights, training_state, rnn, tecno, standardise),
     )
     state = store_root() / "train" / f"{name}.safetensors"
     with (

@@ -19,7 +19,8 @@ from pipeline.backbone.params_finetune import FinetuneParams
 from pipeline.backbone.weights import random_weights
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones.cnn import Transform, build_cnn
+from pipeline.networks.backbones.cnn import build_cnn
+from pipeline.networks.backbones.transform import Transform
 
 TRANSFORM = Transform(256, 224, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)).cropped(
     32

@@ -24,7 +24,8 @@ from pipeline.backbone.weights import random_weights
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.frame_store import write_frames
-from pipeline.networks.backbones.cnn import Transform, build_cnn
+from pipeline.networks.backbones.cnn import build_cnn
+from pipeline.networks.backbones.transform import Transform
 from pipeline.progress import Progress
 from pipeline.training.frame_loss import batch_loss
 

@@ -10,7 +10,8 @@ from pipeline.backbone import stage
 from pipeline.backbone.weights import file_weights, random_weights, torchvision_weights
 from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones.cnn import NAMES, Transform, build_cnn, feature_size, transform_of
+from pipeline.networks.backbones.cnn import NAMES, build_cnn, feature_size, transform_of
+from pipeline.networks.backbones.transform import Transform
 
 
 @pytest.fixture(scope="module")

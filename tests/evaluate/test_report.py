@@ -89,7 +89,7 @@ def test_ribbons_go_from_the_worst_video_to_the_best(project):
 def test_features_of_another_backbone_are_refused(project):
     for name, length in (("b", 41), ("c", 50)):
         write_video(name, length, weights="other")
-    with pytest.raises(PipelineError, match=r"features/b\.h5: 8-d at 1 fps from backbone other"):
+    with pytest.raises(PipelineError, match=r"features/videos/b\.h5: 8-d at 1 fps from backbone other"):
         stage.run()
 
 
@@ -102,7 +102,7 @@ def test_other_phases_than_the_models_are_refused(project):
 
 
 def test_no_readable_test_video_is_an_error(project):
-    Path("features/skipped.csv").write_text("video,reason\nb,x\nc,x\nz,x\n")
+    Path("features/videos/skipped.csv").write_text("video,reason\nb,x\nc,x\nz,x\n")
     with pytest.raises(PipelineError, match="test has no readable video"):
         stage.run()
 

@@ -35,7 +35,7 @@ def test_a_compiled_network_is_the_same_up_to_rounding():
 
 def test_without_a_compiler_one_line_says_so_and_the_bytes_are_the_plain_ones(project):
     stage.run()
-    plain = hashes(project / "features")
+    plain = hashes(project / "features/videos")
     forget(project)
     settings(project, compile="true")
     # In a process of its own: torch looks for a compiler once.
@@ -50,8 +50,8 @@ def test_without_a_compiler_one_line_says_so_and_the_bytes_are_the_plain_ones(pr
     assert len(lines) == 5, ran.stderr
     assert lines[1] == "features: compiling the backbone"
     assert "not compiled, runtime.compile needs a C++ compiler" in lines[2]
-    assert hashes(project / "features") == plain
-    assert not read_features(project / "features/video0.h5").attributes["compiled"]
+    assert hashes(project / "features/videos") == plain
+    assert not read_features(project / "features/videos/video0.h5").attributes["compiled"]
 
 
 def test_int8_is_not_compiled_and_says_so(project, capfd):

@@ -18,8 +18,9 @@ from pipeline.feature_store import read_features
 from pipeline.features import build, stage, video
 from pipeline.features.encode import Encoder, encode
 from pipeline.frame_store import FrameFile
-from pipeline.networks.backbones.cnn import Transform, build_cnn
+from pipeline.networks.backbones.cnn import build_cnn
 from pipeline.networks.backbones.fold import fold
+from pipeline.networks.backbones.transform import Transform
 
 TRANSFORM = Transform(72, 64, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -27,7 +28,7 @@ TRANSFORM = Transform(72, 64, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 
 def recompute(project):
     forget(project)
     stage.run()
-    return hashes(project / "features")
+    return hashes(project / "features/videos")
 
 
 def test_each_row_is_the_network_on_that_frame_alone(project):
@@ -41,14 +42,14 @@ def test_each_row_is_the_network_on_that_frame_alone(project):
     header = Transform(round(256 * 64 / 224), 64, "bilinear", TRANSFORM.mean, TRANSFORM.std)
     with torch.inference_mode():
         expected = network(header.normalise(header.prepare(image)[None]))[0]
-    found = read_features(project / "features/video0.h5")
+    found = read_features(project / "features/videos/video0.h5")
     np.testing.assert_allclose(found.features[13], expected.numpy(), rtol=3e-3, atol=1e-3)
     assert found.time_s[13] == 13
 
 
 def test_bytes_do_not_depend_on_batch_or_workers(project):
     stage.run()
-    first = hashes(project / "features")
+    first = hashes(project / "features/videos")
     for workers, batch in ((3, 8), (2, 5), (1, 1), (2, 32)):
         settings(project, workers=workers, batch=batch)
         assert recompute(project) == first, f"workers {workers}, batch {batch}"
@@ -81,10 +82,10 @@ def test_too_little_memory_names_the_device_and_the_batch(project, monkeypatch):
 def test_bf16_stays_within_one_percent_of_fp32(project):
     settings(project, dtype="float32")
     stage.run()
-    full = read_features(project / "features/video0.h5").features
+    full = read_features(project / "features/videos/video0.h5").features
     settings(project, precision="bf16", dtype="float32")
     stage.run()
-    half = read_features(project / "features/video0.h5").features
+    half = read_features(project / "features/videos/video0.h5").features
     assert not np.array_equal(full, half)
     assert np.linalg.norm(full - half) / np.linalg.norm(full) < 1e-2
 
@@ -98,7 +99,7 @@ def test_only_missing_videos_are_computed(project):
 
 def test_skipped_videos_are_handed_on(project):
     stage.run()
-    assert (project / "features/skipped.csv").read_text() == "video,reason\nvideo9,zero bytes\n"
+    assert (project / "features/videos/skipped.csv").read_text() == "video,reason\nvideo9,zero bytes\n"
 
 
 def test_features_too_large_for_the_file_stop_the_stage(project, monkeypatch):
@@ -173,5 +174,5 @@ def test_a_killed_run_is_finished_with_the_bytes_of_an_undisturbed_one(project):
     finished = len(list((project / ".store/features").glob("*.h5")))
     assert 2 <= finished < 6
     assert f"{6 - finished} computed" in stage.run()
-    resumed = hashes(project / "features")
+    resumed = hashes(project / "features/videos")
     assert recompute(project) == resumed

@@ -15,7 +15,7 @@ def features(project, **values):
     settings(project, dtype="float32", **values)
     forget(project)  # whose results do not tell on which device they were computed
     stage.run()
-    return read_features(project / "features/video2.h5")
+    return read_features(project / "features/videos/video2.h5")
 
 
 @pytest.fixture

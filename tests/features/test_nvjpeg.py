@@ -14,8 +14,9 @@ from pipeline.features import nvjpeg, stage
 from pipeline.features.encode import Encoder, encode
 from pipeline.features.video import cosine
 from pipeline.frame_store import FrameFile
-from pipeline.networks.backbones.cnn import Transform, build_cnn
+from pipeline.networks.backbones.cnn import build_cnn
 from pipeline.networks.backbones.fold import fold
+from pipeline.networks.backbones.transform import Transform
 
 TRANSFORM = Transform(72, 64, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

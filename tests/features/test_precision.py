@@ -13,7 +13,7 @@ from pipeline.features.devices import devices_for, remark
 from pipeline.features.params import FeaturesParams
 from pipeline.features.video import cosine
 from pipeline.frame_store import FrameFile, write_frames
-from pipeline.networks.backbones.cnn import Transform
+from pipeline.networks.backbones.transform import Transform
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import read_section
 
@@ -21,7 +21,7 @@ from pipeline.settings import read_section
 def run(project, precision, name="video1", dtype="float32"):
     settings(project, precision=precision, dtype=dtype)
     stage.run()
-    return read_features(project / f"features/{name}.h5")
+    return read_features(project / f"features/videos/{name}.h5")
 
 
 def test_each_int8_file_says_how_close_it_is_to_fp32(project):
@@ -41,12 +41,12 @@ def test_int8_has_finer_steps_than_its_256_levels(project):
 
 def test_int8_does_not_depend_on_batch_or_workers(project):
     run(project, "int8", dtype="float16")
-    first = hashes(project / "features")
+    first = hashes(project / "features/videos")
     for workers, batch in ((3, 8), (2, 5)):
         settings(project, precision="int8", workers=workers, batch=batch)
         forget(project)
         stage.run()
-        assert hashes(project / "features") == first, f"workers {workers}, batch {batch}"
+        assert hashes(project / "features/videos") == first, f"workers {workers}, batch {batch}"
 
 
 def test_int8_is_calibrated_on_training_videos_only(project):
@@ -163,7 +163,7 @@ def test_precisions_on_real_frames(shared_data, project):
         params = (project / "params.yaml").read_text().replace("crop: 64", "crop: null")
         (project / "params.yaml").write_text(params)
         stage.run()
-        found[precision] = read_features(project / "features/video1.h5").features
+        found[precision] = read_features(project / "features/videos/video1.h5").features
     full = found["fp32"]
     assert full.shape[1] == 2048
     assert np.linalg.norm(found["bf16"] - full) / np.linalg.norm(full) < 1e-2

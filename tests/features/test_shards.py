@@ -20,12 +20,12 @@ def test_two_processes_write_the_bytes_of_one(project, monkeypatch, capfd):
     for number in range(2, 5):
         add_video(project, f"video{number}", 9, number)
     stage.run()
-    alone = hashes(project / "features")
+    alone = hashes(project / "features/videos")
     forget(project)
     cpu = torch.device("cpu")
     monkeypatch.setattr(stage, "devices_for", lambda *_: [cpu, cpu])
     assert "5 videos, 5 computed" in stage.run()
-    assert hashes(project / "features") == alone
+    assert hashes(project / "features/videos") == alone
     assert "features 5/5" in capfd.readouterr().err
 
 

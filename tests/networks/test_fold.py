@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.networks.backbones.cnn import Transform, build_cnn
+from pipeline.networks.backbones.cnn import build_cnn
 from pipeline.networks.backbones.fold import fold
+from pipeline.networks.backbones.transform import Transform
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TRANSFORM = Transform(72, 64, "bilinear", MEAN, STD)

@@ -53,7 +53,7 @@ def add_video(name, seed, length, weights="w" * 64, width=D):
     features, _ = video(seed, length)
     attributes = {"video": name, "fps": 1.0, "weights_hash": weights, "fingerprint": f"{seed}"}
     write_features(
-        Path(f"features/{name}.h5"), features[:, :width], np.arange(float(length)), attributes
+        Path(f"features/videos/{name}.h5"), features[:, :width], np.arange(float(length)), attributes
     )
 
 
@@ -73,7 +73,7 @@ def project(workplace):
     frame = pd.DataFrame(labels, columns=["video", "start_s", "end_s", "phase"])
     write_table(frame, Path("data/index/labels.csv"))
     write_table(pd.DataFrame({"phase": PHASES}), Path("data/index/phases.csv"))
-    Path("features/skipped.csv").write_text("video,reason\n")
+    Path("features/videos/skipped.csv").write_text("video,reason\n")
     return workplace
 
 
@@ -115,7 +115,7 @@ def test_the_same_training_gives_the_same_bytes(project):
 
 
 def test_test_videos_are_never_read(project):
-    Path("features/e.h5").unlink()
+    Path("features/videos/e.h5").unlink()
     stage.run()
 
 
@@ -175,18 +175,18 @@ def test_without_validation_the_way_out_is_named_and_taken(project):
 
 def test_features_of_other_parameters_are_named(project):
     add_video("b", 1, 36, weights="x" * 64)
-    with pytest.raises(PipelineError, match=r"features/b\.h5: made with other parameters than a"):
+    with pytest.raises(PipelineError, match=r"features/videos/b\.h5: made with other parameters than a"):
         stage.run()
     add_video("b", 1, 36, width=5)
-    with pytest.raises(PipelineError, match=r"features/b\.h5: 5-d features, but those of a are 12"):
+    with pytest.raises(PipelineError, match=r"features/videos/b\.h5: 5-d features, but those of a are 12"):
         stage.run()
 
 
 def test_missing_features_are_an_error_unless_the_video_was_skipped(project):
-    Path("features/b.h5").unlink()
-    with pytest.raises(PipelineError, match=r"features/b\.h5: not found"):
+    Path("features/videos/b.h5").unlink()
+    with pytest.raises(PipelineError, match=r"features/videos/b\.h5: not found"):
         stage.run()
-    Path("features/skipped.csv").write_text("video,reason\nb,zero bytes\n")
+    Path("features/videos/skipped.csv").write_text("video,reason\nb,zero bytes\n")
     stage.run()
 
 

@@ -1,0 +1,93 @@
+"""What every temporal network offers, whatever its kind.
+
+A kind is one file of this folder. It defines `Params`, the numbers that shape it in params.yaml,
+and `build(dim, num_classes, params)`, which returns an untrained TemporalNetwork.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+# What a network carries from frame to frame: a tensor, or tuples of tensors.
+State = Any
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a forward pass returns.
+
+    Attributes:
+        logits: One (B, T, C) tensor per refinement; the last one predicts.
+        state: After the last column, for the call on the frames that follow; None where the
+            network carries none.
+    """
+
+    logits: Sequence[torch.Tensor]
+    state: State | None
+
+
+@runtime_checkable
+class TemporalNetwork(Protocol):
+    """A torch module from features to logits.
+
+    Attributes:
+        num_classes: C.
+        causal: Whether the logits at t depend on frames up to t only.
+        receptive_field: Frames, the present one included, that can decide a logit; None where
+            there is no limit.
+        training_phases: Names of the trainings it goes through, one after the other; most have
+            one. The training loop calls `begin_phase` before each.
+    """
+
+    num_classes: int
+    causal: bool
+    receptive_field: int | None
+    training_phases: Sequence[str]
+
+    def forward(
+        self, features: torch.Tensor, mask: torch.Tensor, state: State | None = None
+    ) -> Outputs:
+        """Logits of every frame.
+
+        Args:
+            features: (B, T, D) float.
+            mask: (B, T) bool, true for frames, false for the padding at the end. Padding changes
+                nothing.
+            state: What the call on the frames before returned; None at a video's start.
+        """
+        ...
+
+    def step(self, feature: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """The logits of one more frame, at a cost that does not grow with the video.
+
+        Equal to forward on all frames so far, within 1e-5.
+
+        Args:
+            feature: (B, D) float.
+            state: What the step before returned; None at a video's start.
+
+        Returns:
+            (B, C) logits, and the state for the next frame.
+
+        Raises:
+            NotImplementedError: The network is not causal.
+        """
+        ...
+
+    def extra_loss(
+        self, outputs: Outputs, labels: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor | None:
+        """What the network's paper adds to the loss over frames; None where it adds nothing.
+
+        Args:
+            outputs: Of forward.
+            labels: (B, T) classes, -1 where unlabelled or padding.
+            mask: (B, T) bool, true for frames.
+        """
+        ...
+
+    def begin_phase(self, name: str) -> None:
+        """Prepare for one of `training_phases`: freeze what it does not train."""
+        ...
