@@ -3,6 +3,11 @@ from pathlib import Path
 
 import pytest
 
+# One thread for each test process and for what it starts, before any of them loads torch or
+# NumPy: as many processes run as there are cores.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 _SHARED = Path(os.environ.get("SURGPHASE_SHARED_DATA", Path(__file__).parents[2] / "shared/data"))
 
 

@@ -89,7 +89,9 @@ def test_ribbons_go_from_the_worst_video_to_the_best(project):
 def test_features_of_another_backbone_are_refused(project):
     for name, length in (("b", 41), ("c", 50)):
         write_video(name, length, weights="other")
-    with pytest.raises(PipelineError, match=r"features/videos/b\.h5: 8-d at 1 fps from backbone other"):
+    with pytest.raises(
+        PipelineError, match=r"features/videos/b\.h5: 8-d at 1 fps from backbone other"
+    ):
         stage.run()
 
 

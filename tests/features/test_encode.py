@@ -99,7 +99,9 @@ def test_only_missing_videos_are_computed(project):
 
 def test_skipped_videos_are_handed_on(project):
     stage.run()
-    assert (project / "features/videos/skipped.csv").read_text() == "video,reason\nvideo9,zero bytes\n"
+    assert (
+        project / "features/videos/skipped.csv"
+    ).read_text() == "video,reason\nvideo9,zero bytes\n"
 
 
 def test_features_too_large_for_the_file_stop_the_stage(project, monkeypatch):

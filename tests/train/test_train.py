@@ -53,7 +53,10 @@ def add_video(name, seed, length, weights="w" * 64, width=D):
     features, _ = video(seed, length)
     attributes = {"video": name, "fps": 1.0, "weights_hash": weights, "fingerprint": f"{seed}"}
     write_features(
-        Path(f"features/videos/{name}.h5"), features[:, :width], np.arange(float(length)), attributes
+        Path(f"features/videos/{name}.h5"),
+        features[:, :width],
+        np.arange(float(length)),
+        attributes,
     )
 
 
@@ -175,10 +178,14 @@ def test_without_validation_the_way_out_is_named_and_taken(project):
 
 def test_features_of_other_parameters_are_named(project):
     add_video("b", 1, 36, weights="x" * 64)
-    with pytest.raises(PipelineError, match=r"features/videos/b\.h5: made with other parameters than a"):
+    with pytest.raises(
+        PipelineError, match=r"features/videos/b\.h5: made with other parameters than a"
+    ):
         stage.run()
     add_video("b", 1, 36, width=5)
-    with pytest.raises(PipelineError, match=r"features/videos/b\.h5: 5-d features, but those of a are 12"):
+    with pytest.raises(
+        PipelineError, match=r"features/videos/b\.h5: 5-d features, but those of a are 12"
+    ):
         stage.run()
 
 
