@@ -1,5 +1,10 @@
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import cv2
 import h5py
@@ -125,8 +130,9 @@ def test_prune_removes_what_is_old_and_keeps_what_was_used(tmp_path, monkeypatch
     store = Store("frames")
     for name in ("old", "new"):
         write_text(store.path(name), "x" * 1000)
-    partial = store.folder / ".dead.h5.1.partial"
+    partial = store.folder / ".dead.h5.00000000-1.partial"
     partial.write_text("half")
+    assert describe().splitlines()[1].split() == ["partial", "1", "files", "4", "B"]
     long_ago = 1_000_000_000
     for path in (store.path("old"), partial):
         os.utime(path, (long_ago, long_ago))
@@ -135,6 +141,44 @@ def test_prune_removes_what_is_old_and_keeps_what_was_used(tmp_path, monkeypatch
     prune(30)
     assert [path.name for path in store.folder.iterdir()] == ["new.h5"]
     assert "frames" in describe()
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from pipeline.atomic import replacing
+from pipeline.result_store import Store
+
+with replacing(Store("frames").path("result")) as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+def test_what_a_killed_process_left_half_written_is_counted_and_then_removed(workplace):
+    run = [sys.executable, "-c", KILLED]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    assert subprocess.run(run, env=environment, check=False).returncode == -signal.SIGKILL
+    folder = workplace / ".store/frames"
+    (left,) = folder.iterdir()
+    assert describe().splitlines()[0].split() == ["partial", "1", "files", "4", "B"]
+    dead = left.read_text(), left.name
+    with replacing(folder / "other.h5") as living:
+        living.write_text("half")
+        machine = dead[1].split(".")[-2].split("-")[0]
+        foreign = folder / dead[1].replace(machine, "0" * 8)
+        foreign.write_text("half")  # another machine's, on a shared disk
+        Store("frames")
+        assert sorted(folder.iterdir()) == sorted([living, foreign])
+        yesterday = time.time() - 25 * 60 * 60
+        os.utime(foreign, (yesterday, yesterday))
+        reused = folder / living.name.replace("other", "older")
+        reused.write_text("half")  # written before the process that has its number now
+        os.utime(reused, (yesterday, yesterday))
+        Store("frames")
+        assert list(folder.iterdir()) == [living]
+    assert [path.name for path in folder.iterdir()] == ["other.h5"]
 
 
 def test_identifiers_that_look_like_numbers_stay_text(tmp_path):

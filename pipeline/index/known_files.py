@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pipeline.atomic import write_text
+from pipeline.atomic import remove_abandoned, write_text
 from pipeline.code_identity import code_hash
 from pipeline.index import probe as probing
 from pipeline.index.probe import Probe, probe
@@ -32,6 +32,7 @@ class KnownFiles:
 
     def __init__(self) -> None:
         self._path = store_root() / "videos.json"
+        remove_abandoned(self._path.parent)
         # Another version of the demuxer may list other packets.
         self._reader = f"{code_hash(probing)} av {importlib.metadata.version('av')}"
         self._records = _read(self._path)
