@@ -10,7 +10,8 @@ import numpy as np
 
 from pipeline.frame_store import write_frames
 from pipeline.frames.crop import view_box
-from pipeline.frames.decode import decoder_for, keyframes, read_decord, read_frames
+from pipeline.frames.decode import decoder_for, read_decord, read_frames
+from pipeline.frames.keyframes import keyframes
 from pipeline.frames.params import FramesParams
 from pipeline.frames.picture import FrameConverter, Picture, picture_of
 from pipeline.frames.sample import sampled_frames

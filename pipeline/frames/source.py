@@ -27,6 +27,8 @@ class Source:
         video: Identifier, for messages.
         path: The file.
         timeline: When each frame is shown.
+        timed: Whether the container says when frames are shown; else they are taken to follow each
+            other at its average rate.
         start: Time of the first frame in the container's own ticks.
         table: The packets; None where they do not tell which picture is shown when.
         jumps: Whether the container finds a key frame's packet by its time.
@@ -38,6 +40,7 @@ class Source:
     video: str
     path: Path
     timeline: Timeline
+    timed: bool
     start: int
     table: PacketTable | None
     jumps: bool
@@ -87,7 +90,7 @@ def _described(video: str, path: Path, container: Any) -> Source:
         # Raw streams and old AVI files carry no times: one frame follows the other.
         ticks = np.arange(len(shown), dtype=np.int64)
         rate = Fraction(stream.average_rate or 25)
-        return Source(video, path, Timeline(ticks, 1 / rate), 0, None, False, False)
+        return Source(video, path, Timeline(ticks, 1 / rate), False, 0, None, False, False)
     pts = np.array([packet.pts for packet in shown], dtype=np.int64)
     keys = [packet.key for packet in shown]
     latest_key = np.maximum.accumulate(np.where(keys, pts, np.iinfo(np.int64).min))
@@ -98,6 +101,7 @@ def _described(video: str, path: Path, container: Any) -> Source:
         video,
         path,
         Timeline(ticks - ticks[0], Fraction(stream.time_base or Fraction(1, 90_000))),
+        True,
         int(ticks[0]),
         table_of(packets) if reader.understands and name.startswith(_TIMED) else None,
         name.startswith(_JUMPING),
