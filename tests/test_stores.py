@@ -16,7 +16,7 @@ from pipeline.atomic import replacing, write_text
 from pipeline.checkpoint import load_checkpoint, read_header, save_checkpoint
 from pipeline.errors import PipelineError, VideoError
 from pipeline.feature_store import read_features, write_features
-from pipeline.frame_store import FrameFile, write_frames
+from pipeline.frame_store import FrameFile, Samples, write_frames
 from pipeline.result_store import Store, fingerprint
 from pipeline.store_care import describe, prune
 from pipeline.tables import read_splits, write_table
@@ -53,6 +53,43 @@ def test_frames_come_back_with_times_and_attributes(tmp_path):
         assert frames.attributes["video"] == "v"
         np.testing.assert_allclose(frames.time_s, np.arange(300) / 5)
         assert abs(int(frames.image(9)[12, 20, 0]) - 63) <= 2
+        np.testing.assert_array_equal(frames.time_s, frames.frame_time_s)
+        np.testing.assert_array_equal(frames.kept, np.arange(300))
+
+
+def test_samples_share_frames_and_may_lack_theirs(tmp_path):
+    path = tmp_path / "v.h5"
+    rows = np.array([[0], [0], [-1], [1], [1]])
+    samples = Samples(rows, np.array([0, 0.5, 1, 1.2, 2]))
+    assert write_frames(path, images(2), {"video": "v"}, samples) == 5
+    with FrameFile(path) as frames:
+        assert (len(frames), len(frames.frame_time_s)) == (5, 2)
+        assert [frames.sample_frames(k).tolist() for k in range(5)] == rows.tolist()
+        np.testing.assert_array_equal(frames.image(4), frames.image(3))
+        np.testing.assert_array_equal(frames.jpeg(1), frames.frame_jpeg(0))
+        assert frames.kept.tolist() == [0, 1, 3, 4]
+        assert frames.attributes["lost_samples"] == 1
+        with pytest.raises(IndexError, match=r"v\.h5: the frame of sample 2 was lost"):
+            frames.image(2)
+
+
+def test_a_clip_ends_at_its_sample(tmp_path):
+    clips = Samples(np.array([[0, 0, 1], [1, 2, 3]]), np.array([0.2, 0.6]))
+    write_frames(tmp_path / "v.h5", images(4), {}, clips)
+    with FrameFile(tmp_path / "v.h5") as frames:
+        assert frames.sample_frames(1).tolist() == [1, 2, 3]
+        np.testing.assert_array_equal(frames.jpeg(1), frames.frame_jpeg(3))
+
+
+def test_samples_must_fit_their_times_and_frames(tmp_path):
+    with pytest.raises(ValueError, match="do not fit"):
+        Samples(np.zeros((2, 1), np.int64), np.arange(3.0))
+    with pytest.raises(ValueError, match="must rise"):
+        Samples(np.zeros((2, 1), np.int64), np.zeros(2))
+    samples = Samples(np.array([[2]]), np.zeros(1))
+    with pytest.raises(ValueError, match="2 frames came, 3 are needed"):
+        write_frames(tmp_path / "v.h5", images(2), {}, samples)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_same_frames_and_features_give_the_same_bytes(tmp_path):
