@@ -24,7 +24,7 @@ from pipeline.timebase import labels_at
 def read_frames(
     splits: tuple[str, ...], labels: bool = True, frames: Path = FRAMES, index: Path = INDEX
 ) -> LabelledFrames:
-    """All frames of the videos of these splits, without the videos skipped as damaged.
+    """All frames of the videos of these splits, without damaged videos and lost samples.
 
     Args:
         splits: Some of train, val, test.
@@ -45,7 +45,9 @@ def read_frames(
     for video in wanted:
         path = frames / f"{video}.h5"
         with FrameFile(path) as file:
-            time_s = file.time_s
+            # Lost samples have no image to learn from.
+            kept = file.kept
+            time_s = file.time_s[kept]
             fingerprints.append(str(file.attributes["fingerprint"]))
         containers.append(path)
         if known is None:
@@ -53,7 +55,7 @@ def read_frames(
             tools = np.zeros((len(time_s), 0), dtype=np.float32)
         else:
             classes, tools = known.at(time_s, video)
-        parts.append((np.arange(len(time_s)), classes, tools))
+        parts.append((kept.astype(np.int64), classes, tools))
     no_tools = np.zeros((0, len(known.tool_names) if known else 0), np.float32)
     return LabelledFrames(
         tuple(containers),
