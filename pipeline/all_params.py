@@ -5,7 +5,7 @@ a training field would recompute all features.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 
@@ -16,7 +16,7 @@ from pipeline.frames.params import FramesParams
 from pipeline.index.params import DataParams, SplitParams
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import PARAMS, Section, read_all
-from pipeline.train.params import ModelParams, TrainParams
+from pipeline.train.params import TrainParams
 
 
 class AllParams(Section):
@@ -28,7 +28,7 @@ class AllParams(Section):
     frames: FramesParams
     backbone: BackboneParams
     features: FeaturesParams
-    model: ModelParams
+    model: dict[str, Any]
     train: TrainParams
     evaluate: EvaluateParams
     runtime: RuntimeParams
@@ -54,16 +54,9 @@ class AllParams(Section):
                 f"{self.features.crop}: features would be taken at another size than the "
                 f"backbone was made for in mode {self.backbone.mode}. Set both alike"
             )
-        if self.train.window is not None and self.model.kind != "rnn":
-            raise ValueError(
-                f"train.window is {self.train.window}, but model.kind: {self.model.kind} has no "
-                "state to carry from window to window. Set train.window: null"
-            )
-        if self.train.window is not None and self.model.bidirectional:
-            raise ValueError(
-                f"train.window is {self.train.window}, but a bidirectional network needs the "
-                "whole video. Set train.window: null or model.bidirectional: false"
-            )
+        from pipeline.networks.temporal.params import check_window, read_model
+
+        check_window(*read_model(self.model), self.train.window)
         return self
 
 
