@@ -13,8 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.atomic import write_text
 from pipeline.networks.backbones.cnn import build_cnn
-from pipeline.networks.temporal import TemporalNetwork
-from pipeline.networks.temporal.rnn import RecurrentNetwork
+from pipeline.networks.temporal.contract import TemporalModule
 
 REPEATS = 3
 BATCH = 16
@@ -44,9 +43,9 @@ def backbone_cost(name: str, crop_px: int) -> Cost:
     return Cost(_parameters(cnn), _flops(lambda: cnn(image)))
 
 
-def head_cost(network: TemporalNetwork) -> Cost:
+def head_cost(network: TemporalModule) -> Cost:
     """Of a temporal network, averaged over a sequence of SEQUENCE frames."""
-    if isinstance(network, RecurrentNetwork):
+    if any(isinstance(module, nn.RNNBase) for module in network.modules()):
         # To the counter a fused recurrent layer is one unknown operation. Every weight matrix
         # meets each frame once: two operations per weight.
         flops = 2 * sum(p.numel() for p in network.parameters() if p.dim() == 2)
@@ -58,15 +57,15 @@ def head_cost(network: TemporalNetwork) -> Cost:
 
 @torch.inference_mode()
 def timings(
-    backbone: str, crop_px: int, network: TemporalNetwork, device: torch.device
+    backbone: str, crop_px: int, network: TemporalModule, device: torch.device
 ) -> dict[str, float | None]:
     """Seconds on this machine, which differ from run to run and so decide nothing.
 
     Returns:
-        latency_ms_per_frame: streaming, one frame at a time through backbone and head; the head
-        steps with carried state, or, without one, sees the frames of its receptive field again.
-        None for a network that looks into the future. throughput_frames_per_s: offline, batches
-        of BATCH images and whole sequences. Both in fp32, medians of REPEATS after a warm-up.
+        latency_ms_per_frame: streaming, one frame at a time through backbone and head, which
+        steps with carried state. None for a network that looks into the future.
+        throughput_frames_per_s: offline, batches of BATCH images and whole sequences. Both in
+        fp32, medians of REPEATS after a warm-up.
     """
     cnn = build_cnn(backbone).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.zeros(BATCH, 3, crop_px, crop_px, device=device)
@@ -82,14 +81,11 @@ def timings(
     return {"latency_ms_per_frame": latency, "throughput_frames_per_s": round(1 / many, 2)}
 
 
-def _step(network: TemporalNetwork, device: torch.device) -> Callable[[], object]:
+def _step(network: TemporalModule, device: torch.device) -> Callable[[], object]:
     """What a causal network does when one more frame comes."""
-    if isinstance(network, RecurrentNetwork):
-        frame, mask = _frames(network, 1, device)
-        _, state = network(frame, mask)
-        return lambda: network(frame, mask, state)
-    seen = _frames(network, network.receptive_field, device)
-    return lambda: network(*seen)
+    feature = _frames(network, 1, device)[0][:, 0]
+    _, state = network.step(feature)
+    return lambda: network.step(feature, state)
 
 
 def describe_device(device: torch.device) -> str:
@@ -110,12 +106,11 @@ def _flops(run: Callable[[], object]) -> int:
 
 
 def _frames(
-    network: TemporalNetwork, frames: int, device: torch.device
+    network: TemporalModule, frames: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Features and mask of so many frames; their values do not matter for the time."""
-    features = network.standardise.mean.numel()
     return (
-        torch.zeros(1, frames, features, device=device),
+        torch.zeros(1, frames, network.dim, device=device),
         torch.ones(1, frames, dtype=torch.bool, device=device),
     )
 
@@ -133,7 +128,7 @@ def _seconds(run: Callable[[], object], device: torch.device) -> float:
 
 
 def write_efficiency(
-    path: Path, backbone: str, crop_px: int, network: TemporalNetwork, device: torch.device
+    path: Path, backbone: str, crop_px: int, network: TemporalModule, device: torch.device
 ) -> None:
     """Write reports/efficiency.json. It is no output of a stage: timings are never the same."""
     content = {

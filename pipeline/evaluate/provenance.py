@@ -30,7 +30,6 @@ def facts(
         head: Cost of the temporal model.
     """
     counts = read_splits()["split"].value_counts()
-    numbers = {k: v for k, v in temporal["numbers"].items() if k not in ("features", "phases")}
     weights = backbone["weights"]
     if "weights_sha256" in backbone:
         weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
@@ -38,13 +37,13 @@ def facts(
     return [
         ("Data", f"layout {read_value('data.layout', str)}"),
         ("Split", f"{read_value('split.scheme', str)}: {videos} videos"),
-        ("Phases", ", ".join(temporal["phases"])),
+        ("Phases", ", ".join(temporal["classes"])),
         ("Frames", f"{temporal['fps']:g} per second of video"),
         (
             "Backbone",
             f"{backbone['name']}, weights {weights}{training_of(backbone)}; {_cost(cnn)}",
         ),
-        ("Temporal model", f"{temporal['kind']}, {_listed(numbers)}; {_cost(head)}"),
+        ("Temporal model", f"{temporal['kind']}, {_listed(temporal['model'])}; {_cost(head)}"),
         ("Looks into the future", "no (causal)" if temporal["causal"] else "yes (offline)"),
         ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
         ("Weights kept", f"epoch {temporal['best_epoch']} of {temporal['epochs']}"),

@@ -66,7 +66,7 @@ def run(reports: Path = REPORTS) -> str:
     gpu = gpus(runtime) > 0
     device = torch.device("cuda" if gpu else "cpu")
     network, header = load_model(TEMPORAL, device)
-    phases = tuple(header["phases"])
+    phases = tuple(header["classes"])
     if phases != read_phases():
         raise PipelineError(
             f"{TEMPORAL}: trained on the phases {', '.join(phases)}, but data/index/phases.csv "
@@ -145,7 +145,7 @@ def _page(
         digest=digest(parameters()),
         untrained=untrained(read_header(BACKBONE)),
         skipped=list(read_skipped(FEATURES).itertuples(index=False, name=None)),
-        unseen=[phases[i] for i in np.unique(truth) if phases[i] not in header["phases_seen"]],
+        unseen=[phases[i] for i in np.unique(truth) if phases[i] not in header["classes_seen"]],
         metrics=metrics,
         phases=phases,
         fps=fps,

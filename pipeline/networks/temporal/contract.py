@@ -1,11 +1,11 @@
 """What every temporal network offers, whatever its kind.
 
-A kind is one file of this folder, which defines what the Protocol `Kind` lists.
+A kind is one file of this folder. It defines `Params`, the numbers that shape it in params.yaml,
+and `build(dim, num_classes, params)`, which returns an untrained network.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -17,8 +17,7 @@ from pipeline.settings import Section
 State = Any
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(NamedTuple):
     """What a forward pass returns.
 
     Attributes:
@@ -43,6 +42,8 @@ class TemporalNetwork(Protocol):
             there is no limit.
         training_phases: Names of the trainings it goes through, one after the other; most have
             one. The training loop calls `begin_phase` before each.
+        trains_in_windows: Whether its training may cut a video into windows with a carried state
+            (train.window).
         standardise: Brings the features to zero mean and unit variance before anything else; the
             train stage sets its statistics.
     """
@@ -52,6 +53,7 @@ class TemporalNetwork(Protocol):
     causal: bool
     receptive_field: int | None
     training_phases: Sequence[str]
+    trains_in_windows: bool
     standardise: Standardise
 
     def forward(
@@ -113,6 +115,7 @@ class TemporalModule(nn.Module, TemporalNetwork):
     """
 
     training_phases: Sequence[str] = ("all",)
+    trains_in_windows: bool = False
 
     def __init__(self, dim: int, num_classes: int) -> None:
         super().__init__()
@@ -146,7 +149,7 @@ class Kind(Protocol):
     """
 
     @property
-    def Params(self) -> type[Section]:  # noqa: D102, N802
+    def Params(self) -> type[Section]:  # noqa: D102
         ...
 
     def build(self, dim: int, num_classes: int, params: Any) -> TemporalModule:
@@ -155,14 +158,6 @@ class Kind(Protocol):
         Args:
             dim: D, length of the feature vector.
             num_classes: C.
-            params: Of this kind.
-        """
-        ...
-
-    def trains_in_windows(self, params: Any) -> bool:
-        """Whether its training may cut a video into windows with a carried state (train.window).
-
-        Args:
             params: Of this kind.
         """
         ...

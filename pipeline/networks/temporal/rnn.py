@@ -2,8 +2,8 @@
 
 Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997; Cho et al., "Learning Phrase
 Representations using RNN Encoder-Decoder", 2014; over the features of a CNN as in Jin et al.,
-"SV-RCNet", IEEE TMI 2018. Departures from SV-RCNet: the CNN is trained beforehand or not at all, two
-layers, and whole videos (or windows with carried state) in place of clips of ten frames.
+"SV-RCNet", IEEE TMI 2018. Departures from SV-RCNet: the CNN is trained beforehand or not at all,
+there are two layers, and whole videos or windows with carried state take the place of clips.
 """
 
 from typing import Literal
@@ -47,11 +47,6 @@ def build(dim: int, num_classes: int, params: Params) -> "RecurrentNetwork":
     )
 
 
-def trains_in_windows(params: Params) -> bool:
-    """Yes, unless it also reads the video from its end."""
-    return not params.bidirectional
-
-
 class RecurrentNetwork(TemporalModule):
     """Recurrent layers and a linear head. Causal unless bidirectional.
 
@@ -78,7 +73,7 @@ class RecurrentNetwork(TemporalModule):
         bidirectional: bool,
     ) -> None:
         super().__init__(dim, num_classes)
-        self.causal = not bidirectional
+        self.causal = self.trains_in_windows = not bidirectional
         recurrent = nn.LSTM if cell == "lstm" else nn.GRU
         self.recurrent = recurrent(
             dim,

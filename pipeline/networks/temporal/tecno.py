@@ -39,11 +39,6 @@ def build(dim: int, num_classes: int, params: Params) -> "Tecno":
     return Tecno(dim, num_classes, params.stages, params.layers, params.maps, params.dropout)
 
 
-def trains_in_windows(params: Params) -> bool:
-    """No: a step of the paper is a whole video, and layers look back further than most windows."""
-    return False
-
-
 class DilatedResidualLayer(nn.Module):
     """Dilated causal convolution of kernel 3, ReLU, 1x1, dropout, residual."""
 
