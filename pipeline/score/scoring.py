@@ -8,10 +8,10 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.evaluate.params import EvaluateParams
-from pipeline.metrics.measure import ScoredVideo
 from pipeline.metrics.summary import summarise
 from pipeline.phases import CHOLEC80
-from pipeline.score.label_files import LabelFile, find_files, phases_in, read_cholec80, read_csv
+from pipeline.score.label_files import LabelFile, classes_in, find_files, read_cholec80, read_csv
+from pipeline.scored_video import ScoredVideo
 
 Layout = Literal["cholec80", "csv"]
 
@@ -21,14 +21,14 @@ class Scored:
     """What was scored.
 
     Attributes:
-        metrics: As the group `test` of reports/metrics.json.
+        metrics: As the group `test` of reports/details.json.
         label_fps: Frames per second of the predictions.
-        phases: Names in class order.
+        classes: Names in class order.
     """
 
     metrics: dict[str, Any]
     label_fps: float
-    phases: tuple[str, ...]
+    classes: tuple[str, ...]
 
 
 def score(predictions: Path, truth: Path, layout: Layout, skip_first_line: bool) -> Scored:
@@ -52,14 +52,14 @@ def score(predictions: Path, truth: Path, layout: Layout, skip_first_line: bool)
         raise PipelineError(
             f"{truth}: no truth of {', '.join(missing)}; it holds {', '.join(sorted(true)[:8])}."
         )
-    phases = CHOLEC80 if layout == "cholec80" else phases_in([*found.values(), *true.values()])
+    classes = CHOLEC80 if layout == "cholec80" else classes_in([*found.values(), *true.values()])
     videos: dict[str, ScoredVideo] = {}
     rates: dict[str, float] = {}
     for name, path in found.items():
         if layout == "cholec80":
             pair = read_cholec80(path, skip_first_line), read_cholec80(true[name], skip_first_line)
         else:
-            pair = read_csv(path, "prediction", phases), read_csv(true[name], "truth", phases)
+            pair = read_csv(path, "prediction", classes), read_csv(true[name], "truth", classes)
         videos[name], rates[name] = _aligned(*pair)
     # Presentation times jitter by a frame of the video, so rates do by a little.
     fps = round(float(np.median(list(rates.values()))), 2)
@@ -70,25 +70,25 @@ def score(predictions: Path, truth: Path, layout: Layout, skip_first_line: bool)
                 "are scored together must have one rate."
             )
     params = EvaluateParams()
-    metrics = summarise(videos, phases, fps, float(params.relaxed_seconds), params.bootstrap)
+    metrics = summarise(videos, classes, fps, float(params.relaxed_seconds), params.bootstrap)
     if not metrics["videos"]:
         raise PipelineError(f"{truth}: no frame with a label.")
-    return Scored(metrics, fps, phases)
+    return Scored(metrics, fps, classes)
 
 
 def _aligned(prediction: LabelFile, truth: LabelFile) -> tuple[ScoredVideo, float]:
     """Truth at the frames of the prediction, and their rate."""
     if (prediction.labels < 0).any():
         raise PipelineError(f"{prediction.path}: a frame has no prediction.")
-    place = np.searchsorted(truth.key, prediction.key)
-    met = np.append(truth.key, -1)[place] == prediction.key
+    row = np.searchsorted(truth.key, prediction.key)
+    met = np.append(truth.key, -1)[row] == prediction.key
     if not met.all():
         first = prediction.key[np.flatnonzero(~met)[0]]
         raise PipelineError(
             f"{prediction.path}: {_named(first, prediction)} is not in {truth.path}, which holds "
             f"{_named(truth.key[0], truth)} to {_named(truth.key[-1], truth)}."
         )
-    video = ScoredVideo(truth.labels[place], prediction.labels, prediction.probabilities)
+    video = ScoredVideo(truth.labels[row], prediction.labels, prediction.probabilities)
     if len(prediction.key) == 1:
         return video, 1.0
     # What was left out would otherwise count neither as right nor as wrong.

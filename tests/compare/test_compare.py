@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.compare.sides import read_side
 
 from pipeline import cli
 from pipeline.compare.comparison import Difference, compare
-from pipeline.compare.sides import read_side
 from pipeline.compare.wording import as_markdown, as_text
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from pipeline.evaluate.provenance import revision_of, training_of, untrained
 from scored_project import write_video
 
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage
-from pipeline.evaluate.provenance import revision_of, training_of, untrained
 from pipeline.phases import CHOLEC80
 from pipeline.tables import write_table
 
@@ -165,7 +165,6 @@ def git(*arguments):
 
 def test_paper_figures_have_300_dpi_and_the_same_bytes_every_time(project):
     from PIL import Image
-
     from pipeline.report.paper import write_paper_figures
 
     stage.run()
