@@ -32,7 +32,9 @@ def write_video(name, length, weights="w"):
         cv2.imencode(".jpg", np.full((48, 64, 3), 4 * i % 256, np.uint8))[1] for i in range(length)
     ]
     frames = [(jpeg.tobytes(), float(i)) for i, jpeg in enumerate(jpegs)]
-    write_frames(Path(f"data/frames/{name}.h5"), frames, {"video": name, "fingerprint": f"frames of {name}"})
+    write_frames(
+        Path(f"data/frames/{name}.h5"), frames, {"video": name, "fingerprint": f"frames of {name}"}
+    )
 
 
 def make_project():

@@ -120,8 +120,8 @@ def test_tables_with_probabilities_give_what_the_report_gives(project):
 
     stage.run()
     found = score(project / "reports/predictions", project / "reports/predictions", "csv", False)
-    report = json.loads((project / "reports/metrics.json").read_text())["test"]
-    assert found.phases == CHOLEC80
+    report = json.loads((project / "reports/details.json").read_text())["test"]
+    assert found.classes == CHOLEC80
     for group in ("accuracy", "f1"):
         assert found.metrics["frame"][group]["mean"] == report["frame"][group]["mean"]
     assert (
