@@ -15,7 +15,6 @@ from pipeline.compare.comparison import Difference, compare
 from pipeline.compare.reports import read_report
 from pipeline.compare.wording import as_markdown, as_text
 from pipeline.errors import PipelineError
-from pipeline.evaluate import stage
 from pipeline.metrics.table import metric
 from pipeline.phases import CHOLEC80
 
@@ -115,18 +114,17 @@ def git(*arguments):
     subprocess.run(["git", *author, *arguments], check=True, capture_output=True)
 
 
-def test_revisions_and_folders_are_read_through_dvc(project, monkeypatch, capsys):
+def test_revisions_and_folders_are_read_through_dvc(evaluated, monkeypatch, capsys):
     """What a revision's report holds comes out of DVC's cache, not out of git."""
-    stage.run()
     git("init", "-q")
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
     outs = ("reports/predictions", "reports/details.json")
     subprocess.run([sys.executable, "-m", "dvc", "add", "-q", *outs], check=True)
     git("add", *(f"{out}.dvc" for out in outs), "params.yaml", ".dvc")
     git("commit", "-q", "-m", "first")
-    shutil.copytree(project / "reports", project / "elsewhere")
-    shutil.rmtree(project / "reports/predictions")
-    (project / "reports/details.json").unlink()
+    shutil.copytree(evaluated / "reports", evaluated / "elsewhere")
+    shutil.rmtree(evaluated / "reports/predictions")
+    (evaluated / "reports/details.json").unlink()
 
     monkeypatch.setattr(sys, "argv", ["surgphase", "compare", "HEAD", "elsewhere", "--md"])
     with pytest.raises(SystemExit) as stop:
@@ -138,16 +136,16 @@ def test_revisions_and_folders_are_read_through_dvc(project, monkeypatch, capsys
 
     with pytest.raises(PipelineError, match="nothing: neither a folder nor a git revision"):
         read_report("nothing")
-    details = hashlib.md5((project / "elsewhere/details.json").read_bytes()).hexdigest()
-    (project / f".dvc/cache/files/md5/{details[:2]}/{details[2:]}").rename(project / "kept")
+    details = hashlib.md5((evaluated / "elsewhere/details.json").read_bytes()).hexdigest()
+    (evaluated / f".dvc/cache/files/md5/{details[:2]}/{details[2:]}").rename(evaluated / "kept")
     with pytest.raises(PipelineError, match=r"HEAD: reports/details.json is not in the cache"):
         read_report("HEAD")
-    (project / "kept").rename(project / f".dvc/cache/files/md5/{details[:2]}/{details[2:]}")
-    predictions = hashlib.md5((project / "elsewhere/predictions/b.csv").read_bytes()).hexdigest()
-    (project / f".dvc/cache/files/md5/{predictions[:2]}/{predictions[2:]}").unlink()
+    (evaluated / "kept").rename(evaluated / f".dvc/cache/files/md5/{details[:2]}/{details[2:]}")
+    predictions = hashlib.md5((evaluated / "elsewhere/predictions/b.csv").read_bytes()).hexdigest()
+    (evaluated / f".dvc/cache/files/md5/{predictions[:2]}/{predictions[2:]}").unlink()
     with pytest.raises(PipelineError, match=r"HEAD: reports/predictions/b.csv is not in the cac"):
         read_report("HEAD")
-    shutil.rmtree(project / ".dvc/cache")
+    shutil.rmtree(evaluated / ".dvc/cache")
     with pytest.raises(PipelineError, match=r"HEAD: reports/.* is not in the cache"):
         read_report("HEAD")
 

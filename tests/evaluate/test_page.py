@@ -15,9 +15,8 @@ from pipeline.scored_video import ScoredVideo
 
 
 @pytest.fixture
-def report(project):
-    stage.run()
-    return project / "reports/index.html"
+def report(evaluated):
+    return evaluated / "reports/index.html"
 
 
 def profile(folder):

@@ -30,8 +30,7 @@ def hashes():
     }
 
 
-def test_all_outputs_are_written_and_have_the_same_bytes_every_time(project):
-    stage.run()
+def test_all_outputs_are_written_and_have_the_same_bytes_every_time(evaluated):
     first = hashes()
     stage.run()
     assert hashes() == first
@@ -41,8 +40,7 @@ def test_all_outputs_are_written_and_have_the_same_bytes_every_time(project):
         assert {f"reports/plots/{name}_test.csv", f"reports/plots/{name}_test.png"} <= set(first)
 
 
-def test_the_page_is_self_contained_and_shows_the_values_of_details_json(project):
-    stage.run()
+def test_the_page_is_self_contained_and_shows_the_values_of_details_json(evaluated):
     page = Path("reports/index.html").read_text()
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert not re.search("https?:", page.replace("http://www.w3.org/2000/svg", ""))
@@ -54,16 +52,14 @@ def test_the_page_is_self_contained_and_shows_the_values_of_details_json(project
     assert f"{100 * relaxed:.1f} ±" in page
 
 
-def test_the_page_names_untrained_weights_skipped_videos_and_unseen_phases(project):
-    stage.run()
+def test_the_page_names_untrained_weights_skipped_videos_and_unseen_phases(evaluated):
     page = Path("reports/index.html").read_text()
     assert "The backbone is untrained" in page
     assert "1 damaged video was left out" in page and "z.mp4 has zero bytes" in page
     assert "Training never saw GallbladderDissection." in page
 
 
-def test_predictions_hold_probabilities_and_an_empty_truth_where_unlabelled(project):
-    stage.run()
+def test_predictions_hold_probabilities_and_an_empty_truth_where_unlabelled(evaluated):
     table = pd.read_csv("reports/predictions/c.csv", keep_default_na=False)
     assert len(table) == 50
     assert (table["truth"] == "").sum() == 10
@@ -75,8 +71,7 @@ def test_predictions_hold_probabilities_and_an_empty_truth_where_unlabelled(proj
     assert metrics["videos"] == 2 and metrics["frames"] == 80
 
 
-def test_ribbons_go_from_the_worst_video_to_the_best(project):
-    stage.run()
+def test_ribbons_go_from_the_worst_video_to_the_best(evaluated):
     page = Path("reports/index.html").read_text()
     order = re.findall(r'class="ribbon" data-video="(\w+)"', page)
     accuracy = {}
@@ -151,8 +146,7 @@ def shown_parameters():
     return dict(re.findall(r"<code>([\w.]+)</code></th><td>(.*?)</td>", page_text()))
 
 
-def test_the_page_shows_the_parameters_of_the_models_and_of_itself(project):
-    stage.run()
+def test_the_page_shows_the_parameters_of_the_models_and_of_itself(evaluated):
     assert shown_parameters() == {
         **{"backbone.crop": "none", "backbone.name": "resnet18", "backbone.weights": "w.pth"},
         **{"data.layout": "csv", "evaluate.bootstrap": "200", "evaluate.relaxed_seconds": "10"},
@@ -161,9 +155,8 @@ def test_the_page_shows_the_parameters_of_the_models_and_of_itself(project):
     }
 
 
-def test_the_page_depends_on_no_parameter_that_dvc_does_not_track_for_it(project):
+def test_the_page_depends_on_no_parameter_that_dvc_does_not_track_for_it(evaluated):
     """A page of parameters that changed since the training would claim what was not run."""
-    stage.run()
     before = page_text()
     content = yaml.safe_load(Path("params.yaml").read_text())
     content["seed"] = 7
@@ -187,21 +180,18 @@ def test_headers_without_parameters_give_a_page_without_them(project):
     assert "model.kind" not in shown_parameters() and "data.layout" in shown_parameters()
 
 
-def test_the_cost_of_the_backbone_is_that_at_the_crop_of_the_features(project):
-    stage.run()
+def test_the_cost_of_the_backbone_is_that_at_the_crop_of_the_features(evaluated):
     assert "11.18 M parameters, 0.17 GFLOP per frame" in page_text()
     # Two operations per weight of one LSTM layer of 4 units on 8 features, then 7 phases.
     assert "0.00 MFLOP per frame" in page_text()
 
 
-def test_nothing_is_timed(project):
-    stage.run()
+def test_nothing_is_timed(evaluated):
     assert not Path("reports/efficiency.json").exists()
     assert "ms per frame" not in page_text()
 
 
-def test_without_frames_everything_is_the_same_but_the_thumbnails(project):
-    stage.run()
+def test_without_frames_everything_is_the_same_but_the_thumbnails(evaluated):
     first, page = hashes(), page_text()
     assert page.count("<figure><img") >= 6 and "are not shown" not in page
     shutil.rmtree("data/frames")
@@ -224,8 +214,7 @@ def test_frames_that_the_features_were_not_made_from_are_not_shown(project):
     assert 'alt="Frame of c at' in page_text() and 'alt="Frame of b at' not in page_text()
 
 
-def test_lost_pictures_are_counted_beside_skipped_videos(project):
-    stage.run()
+def test_lost_pictures_are_counted_beside_skipped_videos(evaluated):
     assert "cannot be decoded" not in page_text()
     Path("features/videos/masked.csv").write_text("video,lost,samples\n")
     stage.run()
@@ -240,10 +229,9 @@ def page_text():
     return Path("reports/index.html").read_text()
 
 
-def test_predictions_that_were_edited_by_hand_are_named(project):
+def test_predictions_that_were_edited_by_hand_are_named(evaluated):
     from pipeline.prediction_files import read_prediction
 
-    stage.run()
     path = Path("reports/predictions/b.csv")
     text = path.read_text()
     back = read_prediction(path, "b.csv")
