@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.evaluate.parameters import flat_parameters
 from pipeline.networks.cost import Cost
 from pipeline.tables import read_splits
 
@@ -88,4 +89,4 @@ def _flops(flops: int) -> str:
 
 
 def _listed(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {'none' if v is None else v}" for key, v in values.items())
+    return ", ".join(f"{key} {text}" for key, text in flat_parameters(values).items())

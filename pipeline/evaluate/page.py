@@ -21,7 +21,7 @@ from pipeline.evaluate.thumbnails import Thumbnail
 from pipeline.metrics import wording
 from pipeline.metrics.boundary import EnteredPhase
 from pipeline.metrics.headline import headline
-from pipeline.metrics.keys import is_in, value_at
+from pipeline.metrics.keys import interval_keys, is_in, value_at
 from pipeline.metrics.table import METRICS, metric
 
 
@@ -108,7 +108,7 @@ def write_page(page: Page, path: Path) -> None:
     environment.globals |= {
         "written": lambda key: wording.written(metric(key), value_at(page.details, key)),
         "interval": lambda key: wording.interval(
-            metric(key), *(value_at(page.details, end) for end in metric(key).interval_keys)
+            metric(key), *(value_at(page.details, end) for end in interval_keys(key))
         ),
         "label": lambda key: metric(key).label,
         "raw": lambda name: Markup(_source(environment, name)),

@@ -71,6 +71,13 @@ def test_predictions_hold_probabilities_and_an_empty_truth_where_unlabelled(eval
     assert metrics["videos"] == 2 and metrics["frames"] == 80
 
 
+def test_the_interval_of_each_phase_is_in_its_row(evaluated):
+    row = json.loads(Path("reports/details.json").read_text())["test"]["phase"]["Preparation"]
+    ends = f"{100 * row['f1_ci_low']:.1f} to {100 * row['f1_ci_high']:.1f} %"
+    shown = re.search(r'data-key="test.phase.Preparation.f1">(.*?)</td><td>(.*?)</td>', page_text())
+    assert shown.groups() == (f"{100 * row['f1']:.1f} %", ends)
+
+
 def test_ribbons_go_from_the_worst_video_to_the_best(evaluated):
     page = Path("reports/index.html").read_text()
     order = re.findall(r'class="ribbon" data-video="(\w+)"', page)
