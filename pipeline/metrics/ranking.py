@@ -31,65 +31,47 @@ class PooledFrames:
 def ranking_figures(frames: PooledFrames) -> dict[str, float]:
     """ROC AUC and average precision, one class against the rest.
 
-    Values are as scikit-learn defines them; average precision is the step-wise sum, not the
-    trapezium under the curve.
-
     Returns:
         calibration.roc_auc.macro and calibration.average_precision.macro: mean over the classes
         where defined; `.micro`: over all (frame, class) pairs at once. phase.NAME.roc_auc and
         phase.NAME.average_precision: NaN where the truth holds the class in no frame or in all.
     """
-    # Here and not above: scikit-learn takes a second to load, and `compare` does without.
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     one_hot = frames.truth[:, None] == np.arange(len(frames.classes))
-    mixed = not one_hot.all()  # with a single class there is no rest
+    pairs = _once(one_hot.ravel(), frames.probabilities.ravel())
+    each = [_once(one_hot[:, c], frames.probabilities[:, c]) for c in range(len(frames.classes))]
     figures = {}
-    for name, function in (
-        ("roc_auc", roc_auc_score),
-        ("average_precision", average_precision_score),
-    ):
-        each = np.full(len(frames.classes), np.nan)
-        for c in np.flatnonzero(one_hot.any(axis=0) & ~one_hot.all(axis=0)):
-            each[c] = function(one_hot[:, c], frames.probabilities[:, c])
-        micro = function(one_hot.ravel(), frames.probabilities.ravel()) if mixed else np.nan
-        figures[f"calibration.{name}.macro"] = float(nan_mean(each, 0))
-        figures[f"calibration.{name}.micro"] = float(micro)
-        for phase, value in zip(frames.classes, each, strict=True):
+    for i, name in enumerate(("roc_auc", "average_precision")):
+        values = np.array([found[i] for found in each])
+        figures[f"calibration.{name}.macro"] = float(nan_mean(values, 0))
+        figures[f"calibration.{name}.micro"] = pairs[i]
+        for phase, value in zip(frames.classes, values, strict=True):
             figures[f"phase.{phase}.{name}"] = float(value)
     return figures
 
 
-def roc_points(
-    truth: Labels, probabilities: Probabilities, wanted: int
-) -> tuple[Floats, Floats] | None:
-    """False and true positive rates of one class against the rest; None where undefined."""
-    from sklearn.metrics import roc_curve
-
-    positive = truth == wanted
-    if not positive.any() or positive.all():
-        return None
-    false_rate, true_rate, _ = roc_curve(positive, probabilities[:, wanted])
-    return false_rate, true_rate
+def _once(positive: NDArray[np.bool_], score: Probabilities) -> tuple[float, float]:
+    area, precision = ranking_in_draws(positive, score, np.ones((1, len(score))))
+    return float(area[0]), float(precision[0])
 
 
 def ranking_in_draws(
-    positive: NDArray[np.bool_], score: Floats, draws: Floats
+    positive: NDArray[np.bool_], score: Probabilities, draws: Floats
 ) -> tuple[Floats, Floats]:
     """ROC AUC and average precision in every draw, as scikit-learn defines them.
 
-    scikit-learn takes one set of sample weights at a time; here one sort serves all draws.
+    Average precision is the step-wise sum, not the trapezium under the curve. scikit-learn itself
+    takes one set of sample weights at a time, where here one sort serves all draws, and loading it
+    would take a fifth of the evaluate stage on the demo. The tests hold both against each other.
 
     Args:
-        positive: (V,) which videos are of the class.
-        score: (V,) its probability.
-        draws: (B, V) how often each video counts in each draw.
+        positive: (N,) which videos or frames are of the class.
+        score: (N,) its probability.
+        draws: (B, N) how often each counts in each draw.
 
     Returns:
         Two (B,) arrays, NaN for draws that hold the class in no video or in all.
     """
-    order = np.argsort(-score, kind="stable")
-    last_of_tie = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])
+    order, last_of_tie = _ranked(score)
     ranked = draws[:, order]
     hits = np.cumsum(ranked * positive[order], axis=1)[:, last_of_tie]  # (B, G)
     called = np.cumsum(ranked, axis=1)[:, last_of_tie]
@@ -103,3 +85,26 @@ def ranking_in_draws(
         average = (new_hits * precision).sum(axis=1) / positives
     undefined = (positives == 0) | (negatives == 0)
     return np.where(undefined, np.nan, auc), np.where(undefined, np.nan, average)
+
+
+def roc_points(
+    truth: Labels, probabilities: Probabilities, wanted: int
+) -> tuple[Floats, Floats] | None:
+    """False and true positive rates of one class against the rest; None where undefined.
+
+    From (0, 0) to (1, 1), the corners of the curve alone.
+    """
+    positive = truth == wanted
+    if not positive.any() or positive.all():
+        return None
+    order, last_of_tie = _ranked(probabilities[:, wanted])
+    hits = np.cumsum(positive[order])[last_of_tie]
+    misses = last_of_tie + 1 - hits
+    corner = np.r_[True, (np.diff(hits, 2) != 0) | (np.diff(misses, 2) != 0), True][: len(hits)]
+    return np.r_[0.0, misses[corner] / misses[-1]], np.r_[0.0, hits[corner] / hits[-1]]
+
+
+def _ranked(score: Probabilities) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The order of falling scores, and in it the last position of each group of equal ones."""
+    order = np.argsort(-score, kind="stable")
+    return order, np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])

@@ -7,6 +7,7 @@ from sklearn.metrics import (
     balanced_accuracy_score,
     f1_score,
     roc_auc_score,
+    roc_curve,
 )
 
 from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval, mean_over_videos
@@ -20,7 +21,12 @@ from pipeline.metrics.calibration import BINS, calibration_error, reliability, s
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.keys import deviation_key, interval_keys, nested, value_at
 from pipeline.metrics.measure import measure
-from pipeline.metrics.ranking import PooledFrames, ranking_figures, ranking_in_draws
+from pipeline.metrics.ranking import (
+    PooledFrames,
+    ranking_figures,
+    ranking_in_draws,
+    roc_points,
+)
 from pipeline.metrics.segment import over_segmentation
 from pipeline.metrics.summary import summarise
 from pipeline.metrics.video_level import leave_one_surgeon_out, summarise_videos
@@ -143,6 +149,11 @@ def test_macro_auc_is_that_of_scikit_learn_and_absent_phases_are_left_out():
     there = np.unique(one.truth)
     expected = [roc_auc_score(one.truth == c, one.probabilities[:, c]) for c in there]
     assert found["calibration.roc_auc.macro"] == pytest.approx(np.mean(expected))
+    one_hot = one.truth[:, None] == np.arange(7)
+    flat = one_hot.ravel(), one.probabilities.ravel()
+    assert found["calibration.roc_auc.micro"] == pytest.approx(roc_auc_score(*flat))
+    micro = average_precision_score(*flat)
+    assert found["calibration.average_precision.micro"] == pytest.approx(micro)
     for c, name in enumerate(CHOLEC80):
         assert np.isnan(found[f"phase.{name}.roc_auc"]) == (c not in there)
     zeros = np.zeros(4, dtype=np.int64)
@@ -161,6 +172,16 @@ def test_ranking_in_draws_is_that_of_scikit_learn():
         assert precision[i] == pytest.approx(expected)
     always = ranking_in_draws(np.ones(4, dtype=bool), np.arange(4.0), draw_videos(4, 2))
     assert np.isnan(always[0]).all()
+
+
+@pytest.mark.parametrize("digits", [1, 2, 6])
+def test_roc_curves_are_those_of_scikit_learn(digits):
+    for length in (2, 3, 40):
+        truth = np.arange(length) % 3
+        probabilities = np.round(GENERATOR.dirichlet(np.ones(3), length), digits)  # with ties
+        expected = roc_curve(truth == 1, probabilities[:, 1])[:2]
+        np.testing.assert_allclose(roc_points(truth, probabilities, 1), expected)
+    assert roc_points(np.zeros(3, dtype=np.int64), np.ones((3, 2)), 1) is None
 
 
 @pytest.mark.parametrize("classes", [2, 3])
