@@ -39,11 +39,18 @@ def shown_parameters(
     of_backbone = backbone.get("params", temporal.get("backbone"))
     if isinstance(of_backbone, Mapping):
         tree["backbone"] = of_backbone
+    if isinstance(tree.get("model"), Mapping) and "kind" not in tree["model"]:
+        tree["model"] = _with_kind(temporal["kind"], tree["model"])
     if "seed" in temporal:
         tree["seed"] = temporal["seed"]
     tree["evaluate"] = params.model_dump()
     tree |= {"data": {"layout": layout}, "split": {"scheme": scheme}}
     return flat_parameters(tree)
+
+
+def _with_kind(kind: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `model`: numbers of a recurrent network lie in it, others in that of a kind."""
+    return {"kind": kind, **(numbers if kind == "rnn" else {kind: numbers})}
 
 
 def flat_parameters(tree: Mapping[str, Any]) -> dict[str, str]:
@@ -72,7 +79,7 @@ def digest(parameters: Mapping[str, str]) -> str:
 
 
 def _text(value: Any) -> str:
-    """One text for one value: 10, 10.0 and '1e1' are alike, and of a weights file its name."""
+    """One text per value: the same for 10, 10.0 and '1e1'; for a weights file, its name alone."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.metrics.table import METRICS, VIDEO_METRICS, Metric
+from pipeline.metrics.table import METRICS, Metric
+from pipeline.metrics.video_level import VIDEO_METRICS
 
 PAGE = Path("docs/metrics.md")
 _TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end of table -->)", re.S)

@@ -227,29 +227,6 @@ METRICS: tuple[Metric, ...] = (
     ),
 )
 
-VIDEO_METRICS: tuple[Metric, ...] = (
-    Metric("accuracy.value", "Accuracy", "Share of videos with the right class."),
-    Metric("balanced_accuracy.value", "Balanced accuracy", "Mean recall over the classes."),
-    Metric("f1.value", "F1, mean over classes", "Mean F1 over the classes."),
-    Metric("f1_positive.value", "F1 of the second class", "Of two classes, F1 of the second one."),
-    Metric(
-        "roc_auc.value",
-        "ROC AUC",
-        "Of the second class for two, else the mean over one class against the rest.",
-        unit="ratio",
-        digits=3,
-    ),
-    Metric(
-        "average_precision.value",
-        "Average precision",
-        "Of the second class for two, else the mean over one class against the rest.",
-        unit="ratio",
-        digits=3,
-    ),
-    Metric("surgeons.accuracy.mean", "Accuracy over surgeons", "Mean of each surgeon's accuracy."),
-)
-"""Of tasks with one label per video; keys as `score --layout videos` writes them."""
-
 _BY_KEY = {metric.key: metric for metric in METRICS}
 
 

@@ -15,9 +15,33 @@ from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval
 from pipeline.metrics.frame import confusion, nan_mean, nan_std, scores, summed
 from pipeline.metrics.keys import interval_keys, nested
 from pipeline.metrics.ranking import ranking_in_draws
+from pipeline.metrics.table import Metric
 from pipeline.segments import Labels
 
 Floats = NDArray[np.float64]
+
+VIDEO_METRICS: tuple[Metric, ...] = (
+    Metric("accuracy.value", "Accuracy", "Share of videos with the right class."),
+    Metric("balanced_accuracy.value", "Balanced accuracy", "Mean recall over the classes."),
+    Metric("f1.value", "F1, mean over classes", "Mean F1 over the classes."),
+    Metric("f1_positive.value", "F1 of the second class", "Of two classes, F1 of the second one."),
+    Metric(
+        "roc_auc.value",
+        "ROC AUC",
+        "Of the second class for two, else the mean over one class against the rest.",
+        unit="ratio",
+        digits=3,
+    ),
+    Metric(
+        "average_precision.value",
+        "Average precision",
+        "Of the second class for two, else the mean over one class against the rest.",
+        unit="ratio",
+        digits=3,
+    ),
+    Metric("surgeons.accuracy.mean", "Accuracy over surgeons", "Mean of each surgeon's accuracy."),
+)
+"""The table of these metrics, apart from table.py, so that no stage depends on it."""
 
 
 def summarise_videos(

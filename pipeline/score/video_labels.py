@@ -10,8 +10,7 @@ import pandas as pd
 from pipeline.errors import PipelineError
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.metrics.headline import Line, lines_of
-from pipeline.metrics.table import VIDEO_METRICS
-from pipeline.metrics.video_level import summarise_videos
+from pipeline.metrics.video_level import VIDEO_METRICS, summarise_videos
 from pipeline.metrics.wording import interval
 
 

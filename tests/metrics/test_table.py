@@ -9,7 +9,8 @@ from pipeline.metrics.documentation import with_tables
 from pipeline.metrics.headline import as_text, headline
 from pipeline.metrics.keys import is_in, value_at
 from pipeline.metrics.summary import compared_values, summarise
-from pipeline.metrics.table import METRICS, VIDEO_METRICS, metric
+from pipeline.metrics.table import METRICS, metric
+from pipeline.metrics.video_level import VIDEO_METRICS
 from pipeline.metrics.wording import difference, interval, with_deviation, written
 from pipeline.phases import CHOLEC80
 from pipeline.scored_video import ScoredVideo
