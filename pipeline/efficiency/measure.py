@@ -19,11 +19,10 @@ from pipeline.atomic import write_text
 from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
 from pipeline.evaluate.predict import load_model
-from pipeline.feature_store import read_features
+from pipeline.feature_store import read_attributes
 from pipeline.networks.backbones.cnn import build_cnn
 from pipeline.networks.cost import SEQUENCE, blank_features, image_cost, sequence_cost
-from pipeline.networks.temporal import TemporalNetwork
-from pipeline.networks.temporal.rnn import RecurrentNetwork
+from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.result_store import file_hash
 from pipeline.runtime import gpus, read_runtime
 
@@ -42,15 +41,15 @@ def measure(path: Path = paths.EFFICIENCY) -> dict[str, Any]:
     torch.set_num_threads(runtime.thread_count)
     device = torch.device("cuda" if gpus(runtime) else "cpu")
     network, _ = load_model(paths.TEMPORAL, device)
-    crop_px, dim = _sizes()
+    crop_px = _crop_px()
     with torch.device("meta"):
         cnn_cost = image_cost(build_cnn(backbone["name"]).eval(), crop_px)
     content = {
         "backbone": {**_model(paths.BACKBONE), "crop_px": crop_px, **vars(cnn_cost)},
-        "head": {**_model(paths.TEMPORAL), **vars(sequence_cost(network, dim))},
+        "head": {**_model(paths.TEMPORAL), **vars(sequence_cost(network, network.dim))},
         "timings": {
             "device": _named(device),
-            **timings(build_cnn(backbone["name"]), crop_px, network, dim, device),
+            **timings(build_cnn(backbone["name"]), crop_px, network, device),
         },
     }
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
@@ -78,7 +77,7 @@ def as_text(content: Mapping[str, Any]) -> str:
 
 @torch.inference_mode()
 def timings(
-    cnn: nn.Module, crop_px: int, network: TemporalNetwork, dim: int, device: torch.device
+    cnn: nn.Module, crop_px: int, network: TemporalModule, device: torch.device
 ) -> dict[str, float | None]:
     """Seconds on this machine, in fp32, medians of REPEATS after a warm-up.
 
@@ -86,7 +85,6 @@ def timings(
         cnn: The backbone; its weights do not matter.
         crop_px: Edge of its square images.
         network: The temporal network.
-        dim: Length of the feature vector.
         device: Where both run.
 
     Returns:
@@ -97,39 +95,30 @@ def timings(
     cnn = cnn.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.zeros(BATCH, 3, crop_px, crop_px, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
-    sequence = blank_features(SEQUENCE, dim, device)
+    sequence = blank_features(SEQUENCE, network.dim, device)
     many = _seconds(lambda: cnn(images), device) / BATCH
     many += _seconds(lambda: network(*sequence), device) / SEQUENCE
     latency = None
     if network.causal:
         one = images[:1].contiguous(memory_format=torch.channels_last)
-        head = _seconds(_step(network, dim, device), device)
+        head = _seconds(_step(network, device), device)
         latency = round(1000 * (_seconds(lambda: cnn(one), device) + head), 3)
     return {"latency_ms_per_frame": latency, "throughput_frames_per_s": round(1 / many, 2)}
 
 
-def _step(network: TemporalNetwork, dim: int, device: torch.device) -> Callable[[], object]:
+def _step(network: TemporalModule, device: torch.device) -> Callable[[], object]:
     """What a causal network does when one more frame comes, in the middle of a video."""
-    step: Callable[..., tuple[torch.Tensor, Any]] | None = getattr(network, "step", None)
-    if step is not None:
-        feature = torch.zeros(1, dim, device=device)
-        _, carried = step(feature, None)
-        return lambda: step(feature, carried)
-    if isinstance(network, RecurrentNetwork):
-        frame, mask = blank_features(1, dim, device)
-        _, state = network(frame, mask)
-        return lambda: network(frame, mask, state)
-    seen = blank_features(network.receptive_field, dim, device)
-    return lambda: network(*seen)
+    feature = torch.zeros(1, network.dim, device=device)
+    _, state = network.step(feature)
+    return lambda: network.step(feature, state)
 
 
-def _sizes() -> tuple[int, int]:
-    """Crop in pixels and length of the feature vector, as the features were made."""
+def _crop_px() -> int:
+    """The crop of the images, as the features were made."""
     files = sorted(paths.FEATURES.glob("*.h5"))
     if not files:
         raise PipelineError(f"{paths.FEATURES}: holds no features. Run `dvc repro` first.")
-    found = read_features(files[0])
-    return int(found.attributes["crop"]), found.features.shape[1]
+    return int(read_attributes(files[0])["crop"])
 
 
 def _model(path: Path) -> dict[str, str]:

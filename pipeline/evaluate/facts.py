@@ -26,7 +26,6 @@ def facts(
     """
     counts = read_splits()["split"].value_counts()
     videos = ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "val", "test"))
-    numbers = {k: v for k, v in temporal["numbers"].items() if k not in ("features", "phases")}
     weights = backbone["weights"]
     if "weights_sha256" in backbone:
         weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
@@ -36,10 +35,10 @@ def facts(
     return [
         ("Data", f"layout {parameters['data.layout']}"),
         ("Split", f"{parameters['split.scheme']}: {videos} videos"),
-        ("Phases", ", ".join(temporal["phases"])),
+        ("Phases", ", ".join(temporal["classes"])),
         ("Frames", f"{temporal['fps']:g} per second of video"),
         ("Backbone", cnn),
-        ("Temporal model", f"{temporal['kind']}, {_listed(numbers)}; {_cost(head_cost)}"),
+        ("Temporal model", f"{temporal['kind']}, {_listed(temporal["model"])}; {_cost(head_cost)}"),
         ("Looks into the future", "no (causal)" if temporal["causal"] else "yes (offline)"),
         ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
         ("Weights kept", f"epoch {temporal['best_epoch']} of {temporal['epochs']}"),

@@ -27,7 +27,7 @@ from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, headline
 from pipeline.metrics.summary import compared_values, summarise
 from pipeline.networks.cost import sequence_cost
-from pipeline.networks.temporal import TemporalNetwork
+from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.prediction_files import write_prediction
 from pipeline.runtime import gpus, read_runtime
 from pipeline.scored_video import ScoredVideo
@@ -107,7 +107,7 @@ def _device() -> torch.device:
 
 def _classes(temporal: Mapping[str, Any]) -> tuple[str, ...]:
     """The model's classes, which must be those of the index."""
-    classes = tuple(temporal["phases"])
+    classes = tuple(temporal["classes"])
     if classes != read_phases():
         raise PipelineError(
             f"{paths.TEMPORAL}: trained on the phases {', '.join(classes)}, but "
@@ -118,7 +118,7 @@ def _classes(temporal: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _predicted(
     sequences: Mapping[str, Sequence[VideoSequence]],
-    network: TemporalNetwork,
+    network: TemporalModule,
     temporal: dict[str, Any],
     device: torch.device,
 ) -> dict[str, dict[str, ScoredVideo]]:
@@ -138,13 +138,13 @@ def _predicted(
 
 def _facts(
     sequence: VideoSequence,
-    network: TemporalNetwork,
+    network: TemporalModule,
     backbone: Mapping[str, Any],
     temporal: Mapping[str, Any],
     parameters: Mapping[str, str],
 ) -> list[tuple[str, str]]:
     cnn = cost_in(read_attributes(paths.FEATURES / f"{sequence.video}.h5"))
-    head = sequence_cost(network, sequence.features.shape[1])
+    head = sequence_cost(network, network.dim)
     return facts(backbone, temporal, parameters, cnn, head)
 
 
@@ -159,7 +159,7 @@ def _warnings(
         untrained=untrained(backbone),
         skipped=list(read_skipped(paths.FEATURES).itertuples(index=False, name=None)),
         masked=list(read_masked(paths.FEATURES).itertuples(index=False, name=None)),
-        unseen=[classes[i] for i in np.unique(truth) if classes[i] not in temporal["phases_seen"]],
+        unseen=[classes[i] for i in np.unique(truth) if classes[i] not in temporal["classes_seen"]],
     )
 
 
