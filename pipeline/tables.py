@@ -1,4 +1,4 @@
-"""The small tables of data/index that every stage meets through, and skipped.csv."""
+"""The small tables of data/index that every stage meets through, and those of damaged videos."""
 
 import math
 from pathlib import Path
@@ -67,7 +67,7 @@ def read_skipped(folder: Path) -> pd.DataFrame:
 
 
 def read_masked(folder: Path) -> pd.DataFrame:
-    """masked.csv of data/frames or features: samples without a picture; empty where not there."""
+    """masked.csv of data/frames or features: how many samples damaged videos lost, of how many."""
     path = folder / "masked.csv"
     return _read(path) if path.is_file() else pd.DataFrame(columns=_COLUMNS["masked.csv"])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import VideoError
 from pipeline.frames.packets import PacketReader, PacketTable, table_of
@@ -27,6 +28,9 @@ class Source:
         video: Identifier, for messages.
         path: The file.
         timeline: When each frame is shown.
+        timed: Whether the container says when frames are shown; else they are taken to follow each
+            other at its average rate.
+        keeps_times: Whether the time of a packet is that of its picture.
         start: Time of the first frame in the container's own ticks.
         table: The packets; None where they do not tell which picture is shown when.
         jumps: Whether the container finds a key frame's packet by its time.
@@ -38,14 +42,22 @@ class Source:
     video: str
     path: Path
     timeline: Timeline
+    timed: bool
+    keeps_times: bool
     start: int
     table: PacketTable | None
     jumps: bool
     steady: bool
 
 
-def open_source(video: str, path: Path) -> Source:
+def open_source(video: str, path: Path, whole: bool = True) -> Source:
     """Read the packets' times and kinds, which decodes nothing.
+
+    Args:
+        video: Identifier, for messages.
+        path: The file.
+        whole: Whether a file that is cut off is an error. If not, its timeline goes on to the
+            length that its container promises.
 
     Raises:
         VideoError: The file is missing, empty, cut off, no video, or has no video stream.
@@ -60,7 +72,7 @@ def open_source(video: str, path: Path) -> Source:
                 kinds = sorted({stream.type for stream in container.streams})
                 found = f"only {', '.join(kinds)}" if kinds else "no stream at all"
                 raise VideoError(video, f"{path} holds {found}, no video. Replace or remove it.")
-            return _described(video, path, container)
+            return _described(video, path, container, whole)
     except (av.FFmpegError, UnicodeError) as error:
         raise VideoError(video, f"{path} is no readable video ({words(error)}). {MEND}") from None
 
@@ -70,7 +82,7 @@ def words(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).rstrip(".")
 
 
-def _described(video: str, path: Path, container: Any) -> Source:
+def _described(video: str, path: Path, container: Any, whole: bool) -> Source:
     stream = container.streams.video[0]
     reader = PacketReader(stream)
     packets = [reader.read(packet) for packet in container.demux(stream) if packet.size]
@@ -79,7 +91,8 @@ def _described(video: str, path: Path, container: Any) -> Source:
         raise VideoError(video, f"{path} holds no frame. {MEND}")
     name = container.format.name
     listed = len(stream.index_entries) if name.startswith("mov,mp4") else 0
-    if len(packets) < listed:
+    missing = max(0, listed - len(packets))
+    if missing and whole:
         raise VideoError(
             video, f"{path} holds {len(packets)} of the {listed} frames it lists. {MEND}"
         )
@@ -87,19 +100,41 @@ def _described(video: str, path: Path, container: Any) -> Source:
         # Raw streams and old AVI files carry no times: one frame follows the other.
         ticks = np.arange(len(shown), dtype=np.int64)
         rate = Fraction(stream.average_rate or 25)
-        return Source(video, path, Timeline(ticks, 1 / rate), 0, None, False, False)
+        timeline = Timeline(ticks, 1 / rate)
+        return Source(video, path, timeline, False, False, 0, None, False, False)
     pts = np.array([packet.pts for packet in shown], dtype=np.int64)
     keys = [packet.key for packet in shown]
     latest_key = np.maximum.accumulate(np.where(keys, pts, np.iinfo(np.int64).min))
     ticks = np.sort(pts)
     # Rates such as 29.97 alternate between two whole numbers of ticks.
     steady = len(ticks) < 3 or np.ptp(np.diff(ticks)) <= 1
+    start = int(ticks[0])
+    if missing:
+        ticks = np.append(ticks, _promised(ticks, missing, start + int(stream.duration or 0)))
     return Source(
         video,
         path,
-        Timeline(ticks - ticks[0], Fraction(stream.time_base or Fraction(1, 90_000))),
-        int(ticks[0]),
+        Timeline(ticks - start, Fraction(stream.time_base or Fraction(1, 90_000))),
+        True,
+        name.startswith(_TIMED) and len(np.unique(ticks)) == len(ticks),
+        start,
         table_of(packets) if reader.understands and name.startswith(_TIMED) else None,
         name.startswith(_JUMPING),
         bool(steady and (pts >= latest_key).all()),
     )
+
+
+def _promised(ticks: NDArray[np.int64], missing: int, end: int) -> NDArray[np.int64]:
+    """Times for the frames behind the end of a file that is cut off, evenly spaced.
+
+    Args:
+        ticks: (N,) of the frames that are there.
+        missing: How many are not.
+        end: When the last of those would end, as the container promises.
+
+    Returns:
+        (missing,) ticks, rising.
+    """
+    step = max(1, int(np.median(np.diff(ticks)))) if len(ticks) > 1 else 1
+    last = max(end - step, int(ticks[-1]) + missing)
+    return np.linspace(int(ticks[-1]), last, missing + 1).round().astype(np.int64)[1:]
