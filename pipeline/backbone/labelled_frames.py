@@ -73,7 +73,7 @@ class LabelledFrames:
 def read_frames(
     splits: tuple[str, ...], labels: bool = True, frames: Path = FRAMES, index: Path = INDEX
 ) -> LabelledFrames:
-    """All frames of the videos of these splits, without the videos skipped as damaged.
+    """All frames of the videos of these splits, without what was lost or skipped as damaged.
 
     Args:
         splits: Some of train, val, test.
@@ -97,7 +97,7 @@ def read_frames(
     for video in wanted:
         path = frames / f"{video}.h5"
         with FrameFile(path) as file:
-            time_s = file.time_s
+            samples, time_s = file.kept, file.time_s[file.kept]
             fingerprints.append(str(file.attributes["fingerprint"]))
         containers.append(path)
         phase = np.full(len(time_s), -1, dtype=np.int64)
@@ -106,7 +106,7 @@ def read_frames(
             phase = phases_at(time_s, runs[runs["video"] == video], phases, index)
         if tools is not None and names:
             present = _tools(time_s, tools[tools["video"] == video], names)
-        parts.append((np.arange(len(time_s)), phase, present))
+        parts.append((samples, phase, present))
     return LabelledFrames(
         tuple(containers),
         tuple(fingerprints),

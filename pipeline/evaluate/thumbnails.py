@@ -28,11 +28,13 @@ class Thumbnail:
 
 
 def thumbnails(run: WrongRun, folder: Path = FRAMES) -> list[Thumbnail]:
-    """The first, middle and last frame of a run, each once."""
+    """The first, middle and last frame of a run, each once, but for lost ones."""
     samples = sorted({run.start, (run.start + run.end - 1) // 2, run.end - 1})
     with FrameFile(folder / f"{run.video}.h5") as frames:
         return [
-            Thumbnail(float(frames.time_s[sample]), _small(frames, sample)) for sample in samples
+            Thumbnail(float(frames.time_s[sample]), _small(frames, sample))
+            for sample in samples
+            if not frames.lost[sample]
         ]
 
 
