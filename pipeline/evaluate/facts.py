@@ -38,7 +38,7 @@ def facts(
         ("Phases", ", ".join(temporal["classes"])),
         ("Frames", f"{temporal['fps']:g} per second of video"),
         ("Backbone", cnn),
-        ("Temporal model", f"{temporal['kind']}, {_listed(temporal["model"])}; {_cost(head_cost)}"),
+        ("Temporal model", f"{temporal['kind']}, {_listed(temporal['model'])}; {_cost(head_cost)}"),
         ("Looks into the future", "no (causal)" if temporal["causal"] else "yes (offline)"),
         ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
         ("Weights kept", f"epoch {temporal['best_epoch']} of {temporal['epochs']}"),

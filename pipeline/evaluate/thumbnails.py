@@ -38,7 +38,9 @@ class Thumbnail:
 def thumbnails(
     run: WrongRun, frames_fingerprint: str, folder: Path = paths.FRAMES
 ) -> list[Thumbnail]:
-    """The first, middle and last frame of a run, each once; none where the frames are not there.
+    """The first, middle and last frame of a run, each once, without lost ones.
+
+    None where the frames are not there.
 
     Args:
         run: The frames in question.
@@ -53,6 +55,7 @@ def thumbnails(
             return [
                 Thumbnail(float(frames.time_s[sample]), _small(frames, sample))
                 for sample in samples
+                if not frames.lost[sample]
             ]
     except PipelineError:  # no container, or one that cannot be read
         return []

@@ -15,6 +15,8 @@ from pipeline.segments import Labels
 
 CHOLEC80_FPS = 25.0
 """Rate of the frame numbers in Cholec80's files, whatever rate their lines have."""
+MICROSECONDS = 1e6
+"""Of a second. Tables of predictions hold six digits after the point."""
 _SUFFIX = re.compile(r"[-_](phases?|pred(iction)?s?|gt)$")
 
 
@@ -24,8 +26,8 @@ class LabelFile:
 
     Attributes:
         path: Their file, for errors.
-        key: (T,) frame number, or time in milliseconds; rising.
-        keys_per_s: Keys in a second of video: 25 frame numbers, 1000 milliseconds.
+        key: (T,) frame number, or time in microseconds; rising.
+        keys_per_s: Keys in a second of video: 25 frame numbers, 1,000,000 microseconds.
         labels: (T,) classes, -1 where unlabelled.
         probabilities: (T, C) or None.
     """
@@ -112,7 +114,7 @@ def read_csv(path: Path, column: str, classes: Sequence[str]) -> LabelFile:
     keys, labels, probabilities = [], [], []
     for n, row in enumerate(rows, 2):
         try:
-            keys.append(round(1000 * float(row["time_s"])))
+            keys.append(round(MICROSECONDS * float(row["time_s"])))
             labels.append(number[row[labelled_by]])
             if with_chances:
                 probabilities.append([float(row[p]) for p in chances])
@@ -121,7 +123,8 @@ def read_csv(path: Path, column: str, classes: Sequence[str]) -> LabelFile:
                 f"{path}: line {n}: found {error}; time_s and p_ are numbers, {labelled_by} is "
                 f"one of {', '.join(classes)}."
             ) from None
-    return _checked(path, keys, 1000.0, labels, np.array(probabilities) if with_chances else None)
+    found = np.array(probabilities) if with_chances else None
+    return _checked(path, keys, MICROSECONDS, labels, found)
 
 
 def classes_in(paths: Sequence[Path]) -> tuple[str, ...]:

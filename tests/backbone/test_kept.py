@@ -81,11 +81,15 @@ def test_back_to_earlier_parameters_trains_nothing_again(project, count):
         lambda: settings({"freeze_until": 3, "plateau_patience": 9, "focal_gamma": 1.0}),
         lambda: settings({"checkpointing": True}),
         lambda: settings(workers=1),
-        lambda: replace_in("data/index/phases.csv", "A\n", "Renamed\n")
-        or replace_in("data/index/labels.csv", ",A\n", ",Renamed\n"),
-        lambda: replace_in("data/index/splits.csv", "b,train", "renamed,train")
-        or replace_in("data/index/labels.csv", "b,", "renamed,")
-        or Path("data/frames/b.h5").rename("data/frames/renamed.h5"),
+        lambda: (
+            replace_in("data/index/phases.csv", "A\n", "Renamed\n")
+            or replace_in("data/index/labels.csv", ",A\n", ",Renamed\n")
+        ),
+        lambda: (
+            replace_in("data/index/splits.csv", "b,train", "renamed,train")
+            or replace_in("data/index/labels.csv", "b,", "renamed,")
+            or Path("data/frames/b.h5").rename("data/frames/renamed.h5")
+        ),
         lambda: replace_in("data/index/labels.csv", "d,0,", "d,1,"),  # of a test video
     ],
     ids=["unread parameters", "checkpointing", "workers", "a phase", "a video", "a test label"],
@@ -189,9 +193,9 @@ def test_a_killed_training_leaves_its_state_and_a_finished_one_none(project, mon
         patched.setattr(fine_tuning, "validation_logits", kill)
         with pytest.raises(KeyboardInterrupt):
             stage.run()
-    assert [path.suffix for path in Path(".store/backbone").iterdir() if path.suffix != ".lock"] == [
-        ".state"
-    ]
+    assert [
+        path.suffix for path in Path(".store/backbone").iterdir() if path.suffix != ".lock"
+    ] == [".state"]
     monkeypatch.setattr(loop, "set_trained", lambda *_: pytest.fail("trained again"))
     assert "fine-tuned on 36 frames" in stage.run()
     assert not list(Path(".store/backbone").glob("*.state"))

@@ -20,7 +20,7 @@ data: {root: /secret/place, layout: csv}
 split: {scheme: column}
 frames: {fps: 1}
 backbone: {name: resnet18, weights: elsewhere/w.pth, crop: null}
-model: {kind: rnn, hidden: 4}
+model: {kind: rnn, rnn: lstm, hidden: 4, layers: 1, dropout: 0.0, bidirectional: false}
 train: {lr: 1.0e-1}
 seed: 1
 evaluate: {relaxed_seconds: 10, bootstrap: 200}
