@@ -13,8 +13,8 @@ from sklearn.metrics import average_precision_score
 from pipeline.atomic import write_text
 from pipeline.backbone.fine_tuning import FineTuned
 from pipeline.backbone.labelled_frames import LabelledFrames
-from pipeline.drawing.curves import training_picture
 from pipeline.drawing.confusion import confusion_picture
+from pipeline.drawing.curves import training_picture
 from pipeline.metrics.frame import confusion, nan_mean, scores
 from pipeline.tables import write_table
 from pipeline.training.history import rounded

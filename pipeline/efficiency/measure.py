@@ -20,7 +20,7 @@ from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
 from pipeline.evaluate.predict import load_model
 from pipeline.feature_store import read_attributes
-from pipeline.networks.backbones.cnn import build_cnn
+from pipeline.networks.backbones import build_backbone
 from pipeline.networks.cost import SEQUENCE, blank_features, image_cost, sequence_cost
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.result_store import file_hash
@@ -43,13 +43,13 @@ def measure(path: Path = paths.EFFICIENCY) -> dict[str, Any]:
     network, _ = load_model(paths.TEMPORAL, device)
     crop_px = _crop_px()
     with torch.device("meta"):
-        cnn_cost = image_cost(build_cnn(backbone["name"]).eval(), crop_px)
+        cnn_cost = image_cost(build_backbone(backbone["name"]).network.eval(), crop_px)
     content = {
         "backbone": {**_model(paths.BACKBONE), "crop_px": crop_px, **vars(cnn_cost)},
         "head": {**_model(paths.TEMPORAL), **vars(sequence_cost(network, network.dim))},
         "timings": {
             "device": _named(device),
-            **timings(build_cnn(backbone["name"]), crop_px, network, device),
+            **timings(build_backbone(backbone["name"]).network, crop_px, network, device),
         },
     }
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -9,7 +9,7 @@ import torch
 from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.efficiency.measure import as_text, measure
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones.cnn import build_cnn
+from pipeline.networks.backbones import build_backbone
 from pipeline.networks.cost import image_cost
 from pipeline.result_store import file_hash
 
@@ -38,8 +38,8 @@ def test_images_have_the_crop_of_the_features_and_not_of_the_transform(project):
     found = measure()["backbone"]
     assert found["crop_px"] == 48
     with torch.device("meta"):
-        expected = image_cost(build_cnn("resnet18").eval(), 48)
-        other = image_cost(build_cnn("resnet18").eval(), 32)
+        expected = image_cost(build_backbone("resnet18").network.eval(), 48)
+        other = image_cost(build_backbone("resnet18").network.eval(), 32)
     assert found["flops_per_frame"] == expected.flops_per_frame > other.flops_per_frame
 
 
