@@ -10,15 +10,12 @@ import torch
 from pipeline.checkpoint import save_checkpoint
 from pipeline.feature_store import write_features
 from pipeline.frame_store import write_frames
-from pipeline.networks.temporal import build_temporal
+from pipeline.networks.temporal.params import rebuilt
 from pipeline.phases import CHOLEC80
 from pipeline.tables import write_table
 
 D = 8
-NUMBERS = {
-    **{"features": D, "phases": 7, "cell": "lstm", "hidden": 4},
-    **{"layers": 1, "dropout": 0.0, "bidirectional": False},
-}
+MODEL = {"rnn": "lstm", "hidden": 4, "layers": 1, "dropout": 0.0, "bidirectional": False}
 
 
 def write_video(name, length, weights="w"):
@@ -55,11 +52,11 @@ def make_project():
     )
     torch.manual_seed(0)
     header = {
-        **{"kind": "rnn", "numbers": NUMBERS, "phases": list(CHOLEC80), "causal": True},
+        **{"kind": "rnn", "model": MODEL, "dim": D, "classes": list(CHOLEC80), "causal": True},
         **{"weights_hash": "w", "fps": 1.0, "seed": 1, "train": {"lr": 0.1}, "epochs": 2},
-        **{"best_epoch": 1, "phases_seen": list(CHOLEC80[:3])},
+        **{"best_epoch": 1, "classes_seen": list(CHOLEC80[:3])},
     }
-    weights = build_temporal("rnn", NUMBERS).state_dict()
+    weights = rebuilt(header).state_dict()
     save_checkpoint(Path("models/temporal.safetensors"), weights, header)
     Path("reports/train").mkdir(parents=True)
     Path("reports/train/history.csv").write_text(
