@@ -8,8 +8,6 @@ import pandas as pd
 import yaml
 
 from pipeline.frame_store import write_frames
-from pipeline.frames.for_backbone import write_frames_for
-from pipeline.index.for_backbone import write_labels_for
 from pipeline.tables import write_table
 
 PHASES = ("A", "B", "C")
@@ -36,6 +34,7 @@ def make_project(finetune=None, tools=False, **backbone) -> None:
         attributes = {"video": video, "fps": 1.0, "fingerprint": f"{number}"}
         write_frames(Path(f"data/frames/{video}.h5"), samples, attributes)
     Path("data/frames/skipped.csv").write_text("video,reason\n")
+    Path("data/frames/recipe.json").write_text('{"fps": "1", "short_side": 40}\n')
     splits = pd.DataFrame(SPLITS.items(), columns=["video", "split"])
     index = Path("data/index")
     write_table(splits, index / "splits.csv")
@@ -50,8 +49,6 @@ def make_project(finetune=None, tools=False, **backbone) -> None:
     if not tools:
         rows, columns = [], columns[:2]
     write_table(pd.DataFrame(rows, columns=columns), index / "tools.csv")
-    write_labels_for(index, Path("data"))
-    write_frames_for(Path("data/frames"))
     settings(finetune, **backbone)
 
 
