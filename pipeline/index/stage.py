@@ -1,4 +1,4 @@
-"""The index stage: data.root to data/index/{videos,labels,splits,phases,tools}.csv."""
+"""The index stage: data.root to the tables of data/index."""
 
 from dataclasses import asdict
 from pathlib import Path
