@@ -13,8 +13,8 @@ from sklearn.metrics import average_precision_score
 from pipeline.atomic import write_text
 from pipeline.backbone.fine_tuning import FineTuned
 from pipeline.backbone.labelled_frames import LabelledFrames
+from pipeline.drawing.confusion import confusion_picture
 from pipeline.drawing.curves import training_picture
-from pipeline.drawing.pictures import SCREEN_DPI, confusion_picture
 from pipeline.metrics.frame import confusion, nan_mean, scores
 from pipeline.tables import write_table
 from pipeline.training.history import rounded
@@ -62,7 +62,7 @@ def write_report(
         prediction = class_logits.argmax(axis=1)
         _write_predictions(folder / "predictions.csv", validation, prediction, classes)
         matrix = confusion(validation.labels, prediction, len(classes))
-        confusion_picture(folder / "confusion.png", matrix, classes, SCREEN_DPI)
+        confusion_picture(folder / "confusion.png", matrix, classes)
         metrics["frame"] = frame_metrics(matrix, classes)
         metrics["tools"] = tool_metrics(validation.tools, tool_logits, tools)
     write_metrics(folder, metrics)

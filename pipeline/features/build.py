@@ -115,6 +115,6 @@ def _calibration_images(
 ) -> Iterator[torch.Tensor]:
     for number, path in enumerate(containers, start=1):
         with FrameFile(path) as frames:
-            samples = spread(len(frames), FRAMES_PER_VIDEO)
+            samples = frames.kept[spread(len(frames.kept), FRAMES_PER_VIDEO)]
             yield from batches(frames, samples, encoder, pool)
         say(f"features: int8, calibrated on {path.stem} ({number}/{len(containers)})")

@@ -99,10 +99,16 @@ def _numbered(source: Source, threads: int) -> Iterator[tuple[int, Any]]:
             if number < total and ticks[number] == frame.pts - source.start:
                 yield number, frame
         return
-    # Frames can only be counted. After an error the count is right if none is missing at the end.
+    # Frames can only be counted. Behind damage the count is right if none is missing in the end,
+    # which a stream without any times cannot tell: of that, all that follows is lost.
     count = sum(1 for _ in _decoded(source, threads, past_errors=True))
-    frames = _decoded(source, threads, past_errors=count == total)
-    yield from zip(range(total), frames, strict=False)
+    counted = source.timed and count == total
+    for number, frame in zip(
+        range(total), _decoded(source, threads, past_errors=counted), strict=False
+    ):
+        if frame.is_corrupt and not counted:
+            return
+        yield number, frame
 
 
 def _decoded(source: Source, threads: int, past_errors: bool) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """A video file as its container describes it, read packet by packet."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,12 @@ from pipeline.frames.sample import Timeline
 MEND = "Copy it anew from its source, or cut it with ffmpeg at the last good frame."
 # Containers whose index leads to exactly the packet that is asked for.
 _JUMPING = ("mov,mp4", "matroska")
-# Containers in which a packet's time is its picture's. In AVI it is only a count.
+# Containers in which a packet's time is its picture's. In AVI it is only a count. Program streams
+# (mpeg) leave out the time of some packets.
 _TIMED = (*_JUMPING, "mpegts")
+_KEEPING_TIMES = (*_TIMED, "mpeg")
+# A rate is steady enough to see that frames are missing when this share of the steps is alike.
+_ALIKE = 0.9
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Source:
         timed: Whether the container says when frames are shown; else they are taken to follow each
             other at its average rate.
         keeps_times: Whether the time of a packet is that of its picture.
-        start: Time of the first frame in the container's own ticks.
+        start: Time of the first frame, in ticks of the container.
         table: The packets; None where they do not tell which picture is shown when.
         jumps: Whether the container finds a key frame's packet by its time.
         steady: Whether decord finds any frame by its number. It does not where the frame rate
@@ -57,7 +62,7 @@ def open_source(video: str, path: Path, whole: bool = True) -> Source:
         video: Identifier, for messages.
         path: The file.
         whole: Whether a file that is cut off is an error. If not, its timeline goes on to the
-            length that its container promises.
+            length that its container promises, and has no gap where frames are missing.
 
     Raises:
         VideoError: The file is missing, empty, cut off, no video, or has no video stream.
@@ -85,13 +90,14 @@ def words(error: Exception) -> str:
 def _described(video: str, path: Path, container: Any, whole: bool) -> Source:
     stream = container.streams.video[0]
     reader = PacketReader(stream)
-    packets = [reader.read(packet) for packet in container.demux(stream) if packet.size]
+    packets = [reader.read(packet) for packet in _packets(container, stream, whole)]
     shown = [packet for packet in packets if packet.shown]
     if not shown:
         raise VideoError(video, f"{path} holds no frame. {MEND}")
     name = container.format.name
+    # Of AVI the header may be wrong, which only matters when something is missing.
     listed = len(stream.index_entries) if name.startswith("mov,mp4") else 0
-    missing = max(0, listed - len(packets))
+    missing = max(0, (listed or (0 if whole else stream.frames)) - len(packets))
     if missing and whole:
         raise VideoError(
             video, f"{path} holds {len(packets)} of the {listed} frames it lists. {MEND}"
@@ -109,6 +115,8 @@ def _described(video: str, path: Path, container: Any, whole: bool) -> Source:
     # Rates such as 29.97 alternate between two whole numbers of ticks.
     steady = len(ticks) < 3 or np.ptp(np.diff(ticks)) <= 1
     start = int(ticks[0])
+    if not whole:
+        ticks = _without_gaps(ticks)
     if missing:
         ticks = np.append(ticks, _promised(ticks, missing, start + int(stream.duration or 0)))
     return Source(
@@ -116,12 +124,42 @@ def _described(video: str, path: Path, container: Any, whole: bool) -> Source:
         path,
         Timeline(ticks - start, Fraction(stream.time_base or Fraction(1, 90_000))),
         True,
-        name.startswith(_TIMED) and len(np.unique(ticks)) == len(ticks),
+        name.startswith(_KEEPING_TIMES) and len(np.unique(ticks)) == len(ticks),
         start,
         table_of(packets) if reader.understands and name.startswith(_TIMED) else None,
         name.startswith(_JUMPING),
         bool(steady and (pts >= latest_key).all()),
     )
+
+
+def _packets(container: Any, stream: Any, whole: bool) -> Iterator[Any]:
+    """The packets of a stream; where it need not be whole, up to one that cannot be found."""
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except av.FFmpegError:
+        if whole:
+            raise
+
+
+def _without_gaps(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Times of a steady rate with those of frames that are missing between others filled in.
+
+    A damaged packet may be one that the container no longer lists.
+
+    Args:
+        ticks: (N,) ascending.
+    """
+    steps = np.diff(ticks)
+    usual = max(1, int(np.median(steps))) if len(steps) else 1
+    if (np.abs(steps - usual) <= 1).sum() < _ALIKE * len(steps):
+        return ticks
+    filled = [ticks]
+    for before in np.flatnonzero(steps > 1.5 * usual).tolist():
+        count = round(int(steps[before]) / usual)
+        filled.append(np.linspace(ticks[before], ticks[before + 1], count + 1).round()[1:-1])
+    return np.sort(np.concatenate(filled)).astype(np.int64)
 
 
 def _promised(ticks: NDArray[np.int64], missing: int, end: int) -> NDArray[np.int64]:

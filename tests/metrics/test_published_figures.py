@@ -8,9 +8,10 @@ from pairs import relaxed, summary_of
 
 from pipeline.metrics.bootstrap import every_video_once
 from pipeline.metrics.relaxed import (
-    per_phase,
+    RelaxedStatistics,
+    per_class,
+    relaxed_deviations,
     relaxed_figures,
-    relaxed_spreads,
 )
 from pipeline.metrics.segment import edit_score, match_runs
 
@@ -52,17 +53,21 @@ def cholec80(folder):
     ],
 )
 def test_relaxed_figures_are_those_of_the_official_script(shared_data, mode, expected):
-    videos = relaxed(cholec80(shared_data).values(), mode)
-    means, spreads = relaxed_figures(videos, every_video_once(20)), relaxed_spreads(videos)
+    statistics = RelaxedStatistics(10, {mode: relaxed(cholec80(shared_data).values(), mode)})
+    means = relaxed_figures(statistics, every_video_once(20))
+    deviations = relaxed_deviations(statistics)
     found = {
-        name: (f"{100 * means[f'{name}.mean'][0]:.2f}", f"{100 * spreads[f'{name}.std']:.2f}")
+        name: (
+            f"{100 * means[f'relaxed.{mode}.{name}.mean'][0]:.2f}",
+            f"{100 * deviations[f'relaxed.{mode}.{name}.std']:.2f}",
+        )
         for name in expected
     }
     assert found == expected
 
 
 def test_relaxed_figures_per_phase_are_those_of_the_official_script(shared_data):
-    values = per_phase(relaxed(cholec80(shared_data).values(), "official"), every_video_once(20))
+    values = per_class(relaxed(cholec80(shared_data).values(), "official"), every_video_once(20))
     found = [
         "/".join(
             f"{100 * values[name][0, phase]:.2f}" for name in ("jaccard", "precision", "recall")

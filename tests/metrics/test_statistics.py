@@ -7,29 +7,31 @@ from sklearn.metrics import (
     balanced_accuracy_score,
     f1_score,
     roc_auc_score,
+    roc_curve,
 )
 
-from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
-from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval, weighted_mean
+from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval, mean_over_videos
 from pipeline.metrics.boundary import (
     boundaries_by_phase,
     boundary_errors,
     boundary_figures,
     transitions,
 )
-from pipeline.metrics.calibration import (
-    BINS,
-    calibration_error,
-    ranking_figures,
-    reliability,
-    stack,
-)
+from pipeline.metrics.calibration import BINS, calibration_error, reliability, stack
 from pipeline.metrics.frame import confusion
-from pipeline.metrics.measure import ScoredVideo, figures, interval_keys, measure
+from pipeline.metrics.keys import deviation_key, interval_keys, nested, value_at
+from pipeline.metrics.measure import measure
+from pipeline.metrics.ranking import (
+    PooledFrames,
+    ranking_figures,
+    ranking_in_draws,
+    roc_points,
+)
 from pipeline.metrics.segment import over_segmentation
-from pipeline.metrics.summary import nested, summarise
-from pipeline.metrics.video_level import leave_one_surgeon_out, ranking, summarise_videos
+from pipeline.metrics.summary import summarise
+from pipeline.metrics.video_level import leave_one_surgeon_out, summarise_videos
 from pipeline.phases import CHOLEC80
+from pipeline.scored_video import ScoredVideo
 
 GENERATOR = np.random.default_rng(11)
 
@@ -43,15 +45,15 @@ def video(length=300, phases=7, runs=8, noise=0.2):
     return ScoredVideo(truth, probabilities.argmax(axis=1), probabilities)
 
 
-def test_a_draw_of_weights_is_a_draw_of_repeated_videos():
-    """Every figure under weights is that of a test set in which videos stand several times."""
+def test_a_draw_counts_a_video_as_often_as_it_holds_it():
+    """Every metric in a draw is that of a test set which holds videos several times."""
     videos = {f"v{i}": video() for i in range(5)}
     measured = measure(videos, CHOLEC80, 1.0, 10)
-    for weights in draw_videos(5, 6):
-        drawn = [v for v, n in zip(videos.values(), weights, strict=True) for _ in range(int(n))]
+    for draw in draw_videos(5, 6):
+        drawn = [v for v, n in zip(videos.values(), draw, strict=True) for _ in range(int(n))]
         again = measure(dict(enumerate(drawn)), CHOLEC80, 1.0, 10)
-        expected = figures(again, every_video_once(len(drawn)))
-        for key, value in figures(measured, weights[None]).items():
+        expected = again.figures(every_video_once(len(drawn)))
+        for key, value in measured.figures(draw[None]).items():
             np.testing.assert_allclose(value, expected[key], rtol=1e-12, err_msg=key)
 
 
@@ -62,7 +64,7 @@ def test_draws_are_the_same_every_time_and_have_as_many_videos():
 
 def test_the_interval_of_a_mean_is_near_that_of_theory():
     values = GENERATOR.normal(0.8, 0.1, 200)
-    low, high = interval(weighted_mean(values, draw_videos(200, 4000)))
+    low, high = interval(mean_over_videos(values, draw_videos(200, 4000)))
     error = 1.96 * values.std() / np.sqrt(200)
     assert low == pytest.approx(values.mean() - error, abs=0.002)
     assert high == pytest.approx(values.mean() + error, abs=0.002)
@@ -74,6 +76,9 @@ def test_intervals_stand_beside_their_figures():
     assert interval_keys("frame.f1.mean") == ("frame.f1.ci_low", "frame.f1.ci_high")
     assert interval_keys("frame.f1.per_phase_mean")[0] == "frame.f1.per_phase_ci_low"
     assert interval_keys("calibration.ece")[1] == "calibration.ece_ci_high"
+    assert deviation_key("frame.f1.per_phase_mean") == "frame.f1.per_phase_std"
+    assert value_at({"phase": {"a.b c": {"f1": 0.5}}}, "phase.a.b c.f1") == 0.5
+    assert value_at({"frame": {}}, "frame.accuracy.mean") is None
     assert nested({"phase.a.b c.f1": 0.5, "x.y": float("nan")}) == {
         "phase": {"a.b c": {"f1": 0.5}},
         "x": {"y": None},
@@ -92,18 +97,21 @@ def test_boundary_errors_are_seconds_to_the_nearest_change_into_the_phase():
     # Into 1 at 20 (predicted at 26), into 2 never, into 1 at 60 (predicted at 56).
     np.testing.assert_array_equal(boundary_errors(truth, prediction, 2.0), [3, np.inf, 2])
     found = boundary_figures([boundary_errors(truth, prediction, 2.0)], np.ones((1, 1)))
-    assert found["median_s"][0] == 3 and found["missed"][0] == pytest.approx(1 / 3)
-    assert found["within_5_s"][0] == pytest.approx(2 / 3)
+    assert found["boundary.median_s"][0] == 3 and found["boundary.missed"][0] == pytest.approx(
+        1 / 3
+    )
+    assert found["boundary.within_5_s"][0] == pytest.approx(2 / 3)
     rows = boundaries_by_phase([(truth, prediction)], ["a", "b", "c"], 2.0)
-    assert [(name, n, row["median_s"]) for name, n, row in rows] == [("b", 2, 2.5), ("c", 1, None)]
+    found = [(row.name, row.count, row.figures["median_s"]) for row in rows]
+    assert found == [("b", 2, 2.5), ("c", 1, None)]
 
 
 def test_the_median_of_repeated_videos_is_that_of_numpy():
     videos = [GENERATOR.integers(0, 50, n).astype(float) for n in (3, 1, 4, 0)]
-    for weights in draw_videos(4, 30):
-        every = [x for x, n in zip(videos, weights, strict=True) for _ in range(int(n))]
+    for draw in draw_videos(4, 30):
+        every = [x for x, n in zip(videos, draw, strict=True) for _ in range(int(n))]
         values = np.concatenate(every)
-        found = boundary_figures(videos, weights[None])["median_s"][0]
+        found = boundary_figures(videos, draw[None])["boundary.median_s"][0]
         np.testing.assert_equal(found, np.median(values) if len(values) else np.nan)
 
 
@@ -137,25 +145,43 @@ def test_calibration_error_agrees_with_the_papers_formula():
 
 def test_macro_auc_is_that_of_scikit_learn_and_absent_phases_are_left_out():
     one = video()
-    whole, each = ranking_figures(one.truth, one.probabilities)
+    found = ranking_figures(PooledFrames(CHOLEC80, one.truth, one.probabilities))
     there = np.unique(one.truth)
     expected = [roc_auc_score(one.truth == c, one.probabilities[:, c]) for c in there]
-    assert whole["roc_auc.macro"] == pytest.approx(np.mean(expected))
-    assert np.isnan(each["roc_auc"][[c for c in range(7) if c not in there]]).all()
-    alone, _ = ranking_figures(np.zeros(4, dtype=np.int64), np.full((4, 1), 1.0))
+    assert found["calibration.roc_auc.macro"] == pytest.approx(np.mean(expected))
+    one_hot = one.truth[:, None] == np.arange(7)
+    flat = one_hot.ravel(), one.probabilities.ravel()
+    assert found["calibration.roc_auc.micro"] == pytest.approx(roc_auc_score(*flat))
+    micro = average_precision_score(*flat)
+    assert found["calibration.average_precision.micro"] == pytest.approx(micro)
+    for c, name in enumerate(CHOLEC80):
+        assert np.isnan(found[f"phase.{name}.roc_auc"]) == (c not in there)
+    zeros = np.zeros(4, dtype=np.int64)
+    alone = ranking_figures(PooledFrames(["only"], zeros, np.full((4, 1), 1.0)))
     assert all(np.isnan(value) for value in alone.values())
 
 
-def test_ranking_under_weights_is_that_of_scikit_learn():
+def test_ranking_in_draws_is_that_of_scikit_learn():
     positive = GENERATOR.random(40) < 0.4
     score = np.round(GENERATOR.random(40), 1)  # with ties
-    weights = draw_videos(40, 25)
-    auc, precision = ranking(positive, score, weights)
-    for i, weight in enumerate(weights):
-        assert auc[i] == pytest.approx(roc_auc_score(positive, score, sample_weight=weight))
-        expected = average_precision_score(positive, score, sample_weight=weight)
+    draws = draw_videos(40, 25)
+    auc, precision = ranking_in_draws(positive, score, draws)
+    for i, draw in enumerate(draws):
+        assert auc[i] == pytest.approx(roc_auc_score(positive, score, sample_weight=draw))
+        expected = average_precision_score(positive, score, sample_weight=draw)
         assert precision[i] == pytest.approx(expected)
-    assert np.isnan(ranking(np.ones(4, dtype=bool), np.arange(4.0), draw_videos(4, 2))[0]).all()
+    always = ranking_in_draws(np.ones(4, dtype=bool), np.arange(4.0), draw_videos(4, 2))
+    assert np.isnan(always[0]).all()
+
+
+@pytest.mark.parametrize("digits", [1, 2, 6])
+def test_roc_curves_are_those_of_scikit_learn(digits):
+    for length in (2, 3, 40):
+        truth = np.arange(length) % 3
+        probabilities = np.round(GENERATOR.dirichlet(np.ones(3), length), digits)  # with ties
+        expected = roc_curve(truth == 1, probabilities[:, 1])[:2]
+        np.testing.assert_allclose(roc_points(truth, probabilities, 1), expected)
+    assert roc_points(np.zeros(3, dtype=np.int64), np.ones((3, 2)), 1) is None
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -192,29 +218,6 @@ def test_leaving_a_surgeon_out_leaves_none_of_her_videos_in_training():
     ]
     with pytest.raises(ValueError, match="one surgeon alone"):
         leave_one_surgeon_out(["a", "a"])
-
-
-def test_confused_pairs_come_with_their_shares():
-    pairs = confused_pairs(np.array([[8, 2, 0], [0, 5, 5], [0, 1, 9]]), 2)
-    assert [(p.truth, p.prediction, p.frames) for p in pairs] == [(1, 2, 5), (0, 1, 2)]
-    assert pairs[0].of_errors == 5 / 8 and pairs[0].of_phase == 0.5
-    assert confused_pairs(np.diag([3, 4]), 5) == []
-
-
-def test_errors_near_transitions_are_told_from_others():
-    truth = np.repeat([0, 1], 100)
-    prediction = truth.copy()
-    prediction[95:100], prediction[5] = 1, 1
-    found = near_transitions([ScoredVideo(truth, prediction)], 1.0, 10)
-    assert found.of_errors == 5 / 6 and found.of_frames == 20 / 200
-    assert np.isnan(near_transitions([ScoredVideo(truth, truth)], 1.0, 10).of_errors)
-
-
-def test_worst_runs_are_the_longest_with_one_pair_of_phases():
-    truth = np.r_[np.zeros(10, dtype=np.int64), [-1] * 5]
-    prediction = np.array([0, 1, 1, 2, 2, 2, 0, 1, 0, 0, 3, 3, 3, 3, 3])
-    runs = worst_runs({"v": ScoredVideo(truth, prediction)}, 2)
-    assert [(r.start, r.end, r.truth, r.prediction) for r in runs] == [(3, 6, 0, 2), (1, 3, 0, 1)]
 
 
 def test_lengths_that_differ_are_refused():

@@ -11,11 +11,7 @@ from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_sco
 
 from pipeline.metrics.bootstrap import every_video_once
 from pipeline.metrics.frame import confusion, frame_figures, nan_mean, scores
-from pipeline.metrics.relaxed import (
-    per_phase,
-    relaxed_difference,
-    rule_for,
-)
+from pipeline.metrics.relaxed import per_class, relaxed_difference, rule_for
 from pipeline.metrics.segment import edit_score, match_runs
 from pipeline.phases import CHOLEC80, M2CAI16
 from pipeline.segments import segments
@@ -49,7 +45,7 @@ def test_golden_a_short_phase_that_was_never_predicted():
     found = relaxed([(g, np.zeros(68, dtype=np.int64))], "official")[0]
     assert found.accuracy == found.jaccard[1] == found.recall[1] == 1
     assert np.isinf(found.precision[1])
-    assert per_phase([found], every_video_once(1))["precision"][0, 1] == 1
+    assert per_class([found], every_video_once(1))["precision"][0, 1] == 1
 
 
 def test_m2cai16_has_its_special_phases_one_later():
@@ -158,12 +154,12 @@ def test_means_over_cells_phases_and_videos_differ_and_are_named():
     # Recall: 1 and undefined in the first video, 0.5 and 0 in the second one.
     matrices = np.array([[[4, 0], [0, 0]], [[2, 2], [4, 0]]])
     found = {k: v[0] for k, v in frame_figures(matrices, every_video_once(2)).items()}
-    assert found["recall.mean"] == pytest.approx(0.5)
-    assert found["recall.per_phase_mean"] == pytest.approx((0.75 + 0.0) / 2)
-    assert found["recall.per_video_mean"] == pytest.approx((1.0 + 0.25) / 2)
-    assert found["recall.pooled"] == pytest.approx((6 / 8 + 0) / 2)
-    assert found["accuracy.mean"] == pytest.approx((1 + 0.25) / 2)
-    assert found["accuracy.pooled"] == pytest.approx(6 / 12)
+    assert found["frame.recall.mean"] == pytest.approx(0.5)
+    assert found["frame.recall.per_phase_mean"] == pytest.approx((0.75 + 0.0) / 2)
+    assert found["frame.recall.per_video_mean"] == pytest.approx((1.0 + 0.25) / 2)
+    assert found["frame.recall.pooled"] == pytest.approx((6 / 8 + 0) / 2)
+    assert found["frame.accuracy.mean"] == pytest.approx((1 + 0.25) / 2)
+    assert found["frame.accuracy.pooled"] == pytest.approx(6 / 12)
     assert np.isnan(nan_mean(np.array([np.nan]), 0))
 
 
