@@ -5,7 +5,8 @@ video. `h5py.File(path)["features"][:]` is all that a reader needs. Where a vide
 (T,) bool marks the samples whose frame could not be decoded; their rows repeat the one before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,30 @@ def write_features(
         file.attrs["format_version"] = FORMAT_VERSION
 
 
+def read_attributes(path: Path) -> dict[str, Any]:
+    """What a features file says of itself, without its features.
+
+    Raises:
+        PipelineError: The file is missing, damaged or of another format version.
+    """
+    with _opened(path) as file:
+        return dict(file.attrs)
+
+
 def read_features(path: Path) -> Features:
     """The features of one video.
 
     Raises:
         PipelineError: The file is missing, damaged or of another format version.
     """
+    with _opened(path) as file:
+        time_s = file["time_s"][:]
+        lost = file["lost"][:] if "lost" in file else np.zeros(len(time_s), dtype=bool)
+        return Features(file["features"][:], time_s, dict(file.attrs), lost)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             version = int(file.attrs.get("format_version", 0))
@@ -86,9 +105,7 @@ def read_features(path: Path) -> Features:
                     f"{path}: format version {version}, this program reads {FORMAT_VERSION}. "
                     "Remove the file and run `dvc repro`."
                 )
-            time_s = file["time_s"][:]
-            lost = file["lost"][:] if "lost" in file else np.zeros(len(time_s), dtype=bool)
-            return Features(file["features"][:], time_s, dict(file.attrs), lost)
+            yield file
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found. `dvc repro features` makes it.") from None
     except (OSError, KeyError) as error:

@@ -1,7 +1,10 @@
 """The features of a split's videos with their labels, aligned by time."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,33 +19,76 @@ FEATURES = paths.FEATURES
 
 
 @dataclass(frozen=True)
+class FrameTarget:
+    """A class for each frame.
+
+    Attributes:
+        classes: (T,) int64, -1 where unlabelled.
+    """
+
+    classes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class VideoTarget:
+    """One class for the whole video, such as the surgeon's skill.
+
+    Attributes:
+        class_number: From 0.
+    """
+
+    class_number: int
+
+
+Target = FrameTarget | VideoTarget
+
+
+@dataclass(frozen=True)
 class Sequence:
     """One video as a temporal network sees it.
 
     Attributes:
         video: Identifier.
         features: (T, D) float16 or float32.
-        labels: (T,) int64, -1 where unlabelled.
+        target: What is to be predicted.
         time_s: (T,) float64 seconds.
         fps: Frames per second of the sequence.
         weights_hash: SHA-256 of the backbone that made the features.
         fingerprint: Of the features.
+        recipe: Parameters and versions that lead from the video to the features; empty where the
+            features file does not say.
     """
 
     video: str
     features: NDArray[np.floating]
-    labels: NDArray[np.int64]
+    target: Target
     time_s: NDArray[np.float64]
     fps: float
     weights_hash: str
     fingerprint: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not len(self.features) == len(self.labels) == len(self.time_s):
-            raise ValueError(
-                f"{self.video}: {len(self.features)} features, {len(self.labels)} labels and "
-                f"{len(self.time_s)} times are not aligned"
-            )
+        lengths = {"features": len(self.features), "times": len(self.time_s)}
+        if isinstance(self.target, FrameTarget):
+            lengths["labels"] = len(self.target.classes)
+        if len(set(lengths.values())) > 1:
+            found = ", ".join(f"{count} {what}" for what, count in lengths.items())
+            raise ValueError(f"{self.video}: not aligned: {found}")
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The class of each frame, (T,), -1 where unlabelled.
+
+        Raises:
+            ValueError: The target is one class for the whole video.
+        """
+        if not isinstance(self.target, FrameTarget):
+            raise ValueError(f"{self.video}: has one class for the whole video, none per frame")
+        return self.target.classes
 
 
 def read_split(split: str, features: Path = FEATURES, index: Path = INDEX) -> list[Sequence]:
@@ -69,11 +115,12 @@ def read_split(split: str, features: Path = FEATURES, index: Path = INDEX) -> li
         sequence = Sequence(
             video=video,
             features=content.features,
-            labels=classes,
+            target=FrameTarget(classes),
             time_s=content.time_s,
             fps=float(content.attributes["fps"]),
             weights_hash=str(content.attributes["weights_hash"]),
             fingerprint=str(content.attributes["fingerprint"]),
+            recipe=json.loads(content.attributes.get("recipe", "{}")),
         )
         if sequences:
             _same_backbone(sequences[0], sequence, path)

@@ -61,10 +61,27 @@ def read_section(model: type[S], key: str, path: Path = PARAMS) -> S:
         PipelineError: The section is missing, has an unknown key or an impossible value; names
             each key with what was found and what is allowed.
     """
+    return check_section(model, key, read_raw_section(key, path), path)
+
+
+def read_raw_section(key: str, path: Path = PARAMS) -> Any:
+    """What stands below `key`, unchecked; an empty section is an empty dictionary.
+
+    Raises:
+        PipelineError: The section is missing.
+    """
     params = read_params(path)
     if key not in params:
         raise PipelineError(f"{path}: the section `{key}:` is missing. See docs/parameters.md.")
-    found = params[key] if params[key] is not None else {}
+    return params[key] if params[key] is not None else {}
+
+
+def check_section(model: type[S], key: str, found: Any, path: Path = PARAMS) -> S:
+    """What was found below `key` as its room's model.
+
+    Raises:
+        PipelineError: As read_section.
+    """
     try:
         return model.model_validate(found)
     except ValidationError as error:

@@ -68,7 +68,8 @@ def read_skipped(folder: Path) -> pd.DataFrame:
 
 def read_masked(folder: Path) -> pd.DataFrame:
     """masked.csv of data/frames or features: how many samples damaged videos lost, of how many."""
-    return _read(folder / "masked.csv")
+    path = folder / "masked.csv"
+    return _read(path) if path.is_file() else pd.DataFrame(columns=_COLUMNS["masked.csv"])
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

@@ -20,7 +20,6 @@ from pipeline.frame_store import FrameFile, Samples, write_frames
 from pipeline.result_store import Store, fingerprint
 from pipeline.store_care import describe, prune
 from pipeline.tables import read_splits, write_table
-from pipeline.training.state import load_state, save_state
 
 
 def sha256(path):
@@ -238,20 +237,3 @@ def test_a_video_error_survives_the_way_back_from_a_worker():
     error = pickle.loads(pickle.dumps(VideoError("video01", "zero bytes")))
     assert (error.video, error.reason) == ("video01", "zero bytes")
     assert str(error) == "video01: zero bytes"
-
-
-def test_moments_come_back_in_the_memory_order_of_their_weights(tmp_path):
-    def made():
-        network = torch.nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
-        return network, torch.optim.AdamW(network.parameters())
-
-    network, optimizer = made()
-    network(torch.ones(1, 4, 5, 5)).sum().backward()
-    optimizer.step()
-    save_state(tmp_path / "state", network, {}, optimizer, {})
-    other, resumed = made()
-    load_state(tmp_path / "state", other, resumed)
-    for one, two in zip(optimizer.state.values(), resumed.state.values(), strict=True):
-        assert torch.equal(one["exp_avg"], two["exp_avg"])
-        assert one["exp_avg"].stride() == two["exp_avg"].stride()
-        assert torch.equal(one["step"], two["step"])

@@ -1,46 +1,59 @@
-"""Probabilities of the phases for every frame of a video."""
+"""Probabilities of the classes for every frame of a video."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from pipeline import paths
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.metrics.measure import ScoredVideo
-from pipeline.networks.temporal import TemporalNetwork, build_temporal
+from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.networks.temporal.params import rebuilt
+from pipeline.scored_video import Probabilities, ScoredVideo
+from pipeline.segments import Labels
 from pipeline.sequences import Sequence
 
 
-def load_model(path: Path, device: torch.device) -> tuple[TemporalNetwork, dict[str, Any]]:
+def load_model(path: Path, device: torch.device) -> tuple[TemporalModule, dict[str, Any]]:
     """The trained network, ready to predict, and its header."""
     tensors, header = load_checkpoint(path)
-    network = build_temporal(header["kind"], header["numbers"])
+    network = rebuilt(header)
     network.load_state_dict(tensors)
     return network.eval().to(device), header
 
 
 @torch.inference_mode()
 def predict(
-    network: TemporalNetwork, header: dict[str, Any], sequence: Sequence, device: torch.device
+    network: TemporalModule, header: dict[str, Any], sequence: Sequence, device: torch.device
 ) -> ScoredVideo:
     """Predict a whole video at once.
 
     Raises:
         PipelineError: The features come from another backbone or rate than the network's.
     """
-    width = header["numbers"]["features"]
+    width = header["dim"]
     found = (sequence.weights_hash, sequence.features.shape[1], sequence.fps)
     if found != (header["weights_hash"], width, header["fps"]):
         raise PipelineError(
             f"features/videos/{sequence.video}.h5: {found[1]}-d at {found[2]:g} fps from backbone "
-            f"{found[0][:12]}, but models/temporal.safetensors was trained on {width}-d at "
+            f"{found[0][:12]}, but {paths.TEMPORAL} was trained on {width}-d at "
             f"{header['fps']:g} fps from {header['weights_hash'][:12]}. Run `dvc repro`."
         )
     features = torch.from_numpy(sequence.features).float()[None].to(device)
     mask = torch.ones(features.shape[:2], dtype=torch.bool, device=device)
-    logits, _ = network(features, mask)
-    probabilities = logits[-1][0].float().softmax(dim=1).cpu().numpy()  # (T, C)
+    outputs = network(features, mask)
+    probabilities = outputs.logits[-1][0].float().softmax(dim=1).cpu().numpy()  # (T, C)
     prediction = probabilities.argmax(axis=1).astype(np.int64)
     return ScoredVideo(sequence.labels, prediction, probabilities)
+
+
+def pooled(videos: Mapping[str, ScoredVideo]) -> tuple[Labels, Labels, Probabilities]:
+    """Truth, prediction and probabilities of the labelled frames of all videos."""
+    return (
+        np.concatenate([v.truth[v.labelled] for v in videos.values()]),
+        np.concatenate([v.prediction[v.labelled] for v in videos.values()]),
+        np.concatenate([v.known_probabilities[v.labelled] for v in videos.values()]),
+    )

@@ -1,210 +1,251 @@
-"""The training loop: one function, from data to the best weights."""
+"""The training loop: from labelled videos to the best weights."""
 
-import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lightning_fabric
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.metrics import f1_score
-from torch import nn
 
-from pipeline.networks.temporal import TemporalNetwork
+from pipeline.networks.temporal.contract import Kind, State, TemporalModule
 from pipeline.seeding import derived_seed, seed_everything
-from pipeline.sequences import Sequence
+from pipeline.settings import Section
 from pipeline.train.params import TrainParams
 from pipeline.training.class_weights import class_weights
+from pipeline.training.cross_entropy import UNLABELLED
+from pipeline.training.history import (
+    Epoch,
+    best_epoch,
+    check_finite,
+    is_finished,
+    rounded,
+    validated,
+)
+from pipeline.training.schedules import advance, rate, schedule
 from pipeline.training.sequence_loss import sequence_loss
-from pipeline.training.state import Tensors, load_state, save_state
+from pipeline.training.state import StateFile, Tensors, copied
 
-# Epochs until the first restart; each period is twice as long as the one before.
-_FIRST_PERIOD = 10
+if TYPE_CHECKING:  # where features and labels are read from decides no weight
+    from pipeline.sequences import Sequence as Video
 
-
-@dataclass(frozen=True)
-class Epoch:
-    """One row of the curves. Validation figures are None without validation videos."""
-
-    epoch: int
-    lr: float
-    train_loss: float
-    val_loss: float | None
-    val_accuracy: float | None
-    val_macro_f1: float | None
+_OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+# Padded to the longest. A processor is quicker with one recurrent video at a time.
+_VALIDATED_AT_ONCE = {"cpu": 1, "cuda": 16}
+_ADVICE = "Lower train.lr, or set train.precision: 32-true."
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The result: weights on the CPU, the epoch they are from (from 1), and the curves."""
+    """The result of a training.
+
+    Attributes:
+        weights: Of the best epoch, on the CPU.
+        best_epoch: From 1.
+        history: All rows of the curves.
+    """
 
     weights: Tensors
     best_epoch: int
     history: list[Epoch]
 
 
+def initial_network(
+    kind: Kind, params: Section, num_classes: int, training: Sequence["Video"], seed: int
+) -> TemporalModule:
+    """A network with weights drawn from the seed, and the statistics of all training frames."""
+    seed_everything(derived_seed(seed, "network"))
+    network = kind.build(training[0].features.shape[1], num_classes, params)
+    total = sum(len(video) for video in training)
+    mean = sum(v.features.sum(axis=0, dtype=np.float64) for v in training) / total
+    square = sum(((v.features.astype(np.float64) - mean) ** 2).sum(axis=0) for v in training)
+    std = np.sqrt(square / total)
+    network.standardise.fit(torch.tensor(mean).float(), torch.tensor(std).float())
+    return network
+
+
 def train(
-    network: TemporalNetwork,
-    training: list[Sequence],
-    validation: list[Sequence],
+    network: TemporalModule,
+    training: Sequence["Video"],
+    validation: Sequence["Video"],
     params: TrainParams,
     seed: int,
     fabric: lightning_fabric.Fabric,
-    state: Path,
+    state: StateFile,
     on_epoch: Callable[[Epoch], None],
 ) -> Trained:
     """Train until validation macro F1 stops rising, or for all epochs.
 
-    Order and dropout of an epoch are drawn from (seed, epoch), so a resumed training needs no
-    state of a random generator to repeat what an undisturbed one does.
+    A network of several training phases goes through them one after the other, each from the best
+    weights of the one before. Order and dropout of an epoch are drawn from (seed, epoch), so a
+    resumed training needs no state of a random generator to repeat what an undisturbed one does.
 
     Args:
         network: With initial weights.
         training: Videos to learn from.
-        validation: Videos to choose the weights by; empty only where params.early_stop is 0.
+        validation: Labelled videos to choose the weights by; none only where params.early_stop
+            is 0.
         params: The section `train`.
         seed: Of everything random.
         fabric: Device and precision.
-        state: Where the state after each epoch is kept.
+        state: Where the state is kept meanwhile, and read from if it is there.
         on_epoch: Called with each row of the curves, also with those of a resumed state.
+
+    Raises:
+        PipelineError: A loss is not finite.
     """
-    phases = network_phases(network)
-    labels = np.concatenate([sequence.labels for sequence in training])
-    weights = torch.tensor(class_weights(params.class_weights, labels, phases)).float()
-    weights = weights.to(fabric.device)
-    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-    optimizer = kinds[params.optimizer](
-        network.parameters(), lr=params.lr, weight_decay=params.weight_decay
-    )
-    history: list[Epoch] = []
-    best: Tensors = {}
-    best_epoch = 0
-    if state.is_file():
-        best, header = load_state(state, network, optimizer)
-        history = [Epoch(**row) for row in header["history"]]
-        best_epoch = header["best_epoch"]
-        for row in history:
-            on_epoch(row)
-    model, optimizer = fabric.setup(network, optimizer)
-
-    for epoch in range(len(history) + 1, params.epochs + 1):
-        if params.early_stop and epoch - best_epoch > params.early_stop:
-            break
-        seed_everything(derived_seed(seed, "epoch", epoch))
-        lr = learning_rate(params, epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        order = list(range(len(training)))
-        random.Random(derived_seed(seed, "order", epoch)).shuffle(order)
-        model.train()
-        losses = []
-        for first in range(0, len(order), params.batch):
-            batch = [training[i] for i in order[first : first + params.batch]]
-            features, target, mask = (tensor.to(fabric.device) for tensor in collate(batch))
-            window = params.window or features.shape[1]
-            carried = None
-            for start in range(0, features.shape[1], window):
-                part = slice(start, start + window)
-                logits, carried = model(features[:, part], mask[:, part], carried)
-                loss = sequence_loss(logits, target[:, part], weights)
-                fabric.backward(loss)
-                fabric.clip_gradients(model, optimizer, max_norm=params.clip_norm)
-                optimizer.step()
-                optimizer.zero_grad()
-                carried = _detached(carried)
-                losses.append(loss.detach())
-
-        row = Epoch(epoch, lr, _rounded(torch.stack(losses).mean().item()), None, None, None)
-        if validation:
-            row = _validated(row, model, validation, weights)
-        history.append(row)
-        if is_best(history):
-            best_epoch = epoch
-            # A copy: state_dict() alone would go on changing with the training.
-            best = {name: t.detach().cpu().clone() for name, t in network.state_dict().items()}
-        rows = [asdict(row) for row in history]
-        save_state(state, network, best, optimizer, {"history": rows, "best_epoch": best_epoch})
+    labels = np.concatenate([video.labels for video in training])
+    weights = torch.tensor(class_weights(params.class_weights, labels, network.num_classes))
+    weights = weights.float().to(fabric.device)
+    # Before optimizer and state: moments do not follow their parameters to another device.
+    network.to(fabric.device)
+    saved = state.header() or {"history": [], "begun": []}
+    history = [Epoch(**row) for row in saved["history"]]
+    begun: list[int] = saved["begun"]  # rows before each training phase
+    resumed = len(begun)
+    for row in history:
         on_epoch(row)
-    return Trained(best, best_epoch, history)
+
+    best: Tensors = {}
+    for number, name in enumerate(network.training_phases, start=1):
+        if number < resumed:
+            continue
+        network.begin_phase(name)
+        optimizer = _OPTIMIZERS[params.optimizer](
+            [parameter for parameter in network.parameters() if parameter.requires_grad],
+            lr=params.lr,
+            weight_decay=params.weight_decay,
+            fused=True,  # one pass over the weights in place of ten
+        )
+        if number == resumed:
+            best = state.load(network, optimizer)
+        else:
+            begun.append(len(history))
+        rows = history[begun[-1] :]
+        rates = schedule(params.scheduler, params.lr, params.epochs)
+        for row in rows:
+            advance(rates, row.val_loss)
+
+        while not is_finished(rows, params.epochs, params.early_stop):
+            epoch = len(history) + 1
+            seed_everything(derived_seed(seed, "epoch", epoch))
+            for group in optimizer.param_groups:
+                group["lr"] = rate(rates)
+            batches = shuffled(training, params.batch, derived_seed(seed, "order", epoch))
+            loss = _train_epoch(fabric, network, optimizer, batches, weights, params)
+            check_finite("train: the loss", loss, epoch, _ADVICE)
+            row = Epoch(epoch, rate(rates), rounded(loss))
+            if validation:
+                row = _validated(fabric, network, validation, weights, row)
+                check_finite("train: the validation loss", row.val_loss, epoch, _ADVICE)
+            advance(rates, row.val_loss)
+            history.append(row)
+            rows.append(row)
+            if best_epoch(rows) == len(rows):
+                best = copied(network)
+            if state.is_due():
+                header = {"history": [asdict(row) for row in history], "begun": begun}
+                state.save(network, best, optimizer, header)
+            on_epoch(row)
+        network.load_state_dict(best)
+    return Trained(best, begun[-1] + best_epoch(history[begun[-1] :]), history)
 
 
-def is_best(history: list[Epoch]) -> bool:
-    """Whether the last row has the highest validation macro F1; always without validation."""
-    last = history[-1].val_macro_f1
-    if last is None:
-        return True
-    return all(row.val_macro_f1 is None or last > row.val_macro_f1 for row in history[:-1])
+def shuffled(videos: Sequence["Video"], batch: int, seed: int) -> Iterator[list["Video"]]:
+    """The videos in an order drawn from the seed, so many at once."""
+    order = list(range(len(videos)))
+    random.Random(seed).shuffle(order)
+    for first in range(0, len(order), batch):
+        yield [videos[i] for i in order[first : first + batch]]
 
 
-def learning_rate(params: TrainParams, epoch: int) -> float:
-    """The rate of an epoch (from 1): SGDR, Loshchilov and Hutter 2017, periods 10, 20, 40, ..."""
-    if params.scheduler == "constant":
-        return params.lr
-    start, period = 1, _FIRST_PERIOD
-    while epoch >= start + period:
-        start, period = start + period, period * 2
-    return params.lr * (1 + math.cos(math.pi * (epoch - start) / period)) / 2
-
-
-def collate(batch: list[Sequence]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def collate(
+    videos: Sequence["Video"], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Videos padded to the longest: features (B, T, D), labels (B, T) with -1, mask (B, T)."""
-    longest = max(len(sequence.labels) for sequence in batch)
-    features = torch.zeros(len(batch), longest, batch[0].features.shape[1])
-    labels = torch.full((len(batch), longest), -1, dtype=torch.int64)
-    mask = torch.zeros(len(batch), longest, dtype=torch.bool)
-    for row, sequence in enumerate(batch):
-        length = len(sequence.labels)
-        features[row, :length] = torch.from_numpy(sequence.features)
-        labels[row, :length] = torch.from_numpy(sequence.labels)
-        mask[row, :length] = True
-    return features, labels, mask
+    longest = max(len(video) for video in videos)
+    features = torch.zeros(len(videos), longest, videos[0].features.shape[1], device=device)
+    labels = torch.full((len(videos), longest), UNLABELLED, dtype=torch.int64)
+    mask = torch.zeros(len(videos), longest, dtype=torch.bool)
+    for row, video in enumerate(videos):
+        # float16 becomes float32 on the device.
+        features[row, : len(video)] = torch.from_numpy(video.features).to(device)
+        labels[row, : len(video)] = torch.from_numpy(video.labels)
+        mask[row, : len(video)] = True
+    return features, labels.to(device), mask.to(device)
 
 
-def network_phases(network: TemporalNetwork) -> int:
-    """C, from the last layer of a temporal network."""
-    return [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv1d)][-1].weight.shape[
-        0
-    ]
+def _train_epoch(
+    fabric: lightning_fabric.Fabric,
+    network: TemporalModule,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[list["Video"]],
+    weights: torch.Tensor,
+    params: TrainParams,
+) -> float:
+    """One step for each window that has labels; the mean of their losses."""
+    network.train()
+    losses = []
+    for videos in batches:
+        features, labels, mask = collate(videos, fabric.device)
+        window = params.window or features.shape[1]
+        carried: State | None = None
+        for start in range(0, features.shape[1], window):
+            part = slice(start, start + window)
+            target, frames = labels[:, part], mask[:, part]
+            # Without labels there is nothing to learn, but the state goes on.
+            learns = bool((target != UNLABELLED).any())
+            with torch.set_grad_enabled(learns), fabric.autocast():
+                outputs = network(features[:, part], frames, carried)
+            carried = detached(outputs.state)
+            if not learns:
+                continue
+            loss = sequence_loss(outputs.logits, target, weights)
+            extra = network.extra_loss(outputs, target, frames)
+            if extra is not None:
+                loss = loss + extra
+            fabric.backward(loss)
+            torch.nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.detach())
+    return torch.stack(losses).mean().item()
 
 
 @torch.inference_mode()
 def _validated(
-    row: Epoch, model: nn.Module, validation: list[Sequence], weights: torch.Tensor
+    fabric: lightning_fabric.Fabric,
+    network: TemporalModule,
+    validation: Sequence["Video"],
+    weights: torch.Tensor,
+    row: Epoch,
 ) -> Epoch:
-    model.eval()
-    losses: list[float] = []
-    truth: list[NDArray[np.int64]] = []
-    prediction: list[NDArray[np.int64]] = []
-    for sequence in validation:
-        features, target, mask = (tensor.to(weights.device) for tensor in collate([sequence]))
-        logits, _ = model(features, mask)
-        losses.append(sequence_loss(logits, target, weights).item())
-        labelled = sequence.labels >= 0
-        truth.append(sequence.labels[labelled])
-        prediction.append(logits[-1][0].argmax(dim=1).cpu().numpy()[labelled])
-    g, p = np.concatenate(truth), np.concatenate(prediction)
-    return Epoch(
-        row.epoch,
-        row.lr,
-        row.train_loss,
-        _rounded(float(np.mean(losses))),
-        _rounded(float(np.mean(g == p))),
-        # Pooled frames; phases absent from both truth and prediction are left out.
-        _rounded(float(f1_score(g, p, average="macro", zero_division=0))),
-    )
+    """The row with loss, accuracy and macro F1 of the validation videos."""
+    network.eval()
+    losses, prediction = [], []
+    at_once = _VALIDATED_AT_ONCE[fabric.device.type]
+    for first in range(0, len(validation), at_once):
+        videos = validation[first : first + at_once]
+        features, labels, mask = collate(videos, fabric.device)
+        with fabric.autocast():
+            outputs = network(features, mask)
+        for number, video in enumerate(videos):
+            one = (slice(number, number + 1), slice(len(video)))
+            logits = [refinement[one] for refinement in outputs.logits]
+            losses.append(sequence_loss(logits, labels[one], weights))
+            prediction.append(logits[-1][0].argmax(dim=1))
+    truth = np.concatenate([video.labels for video in validation])
+    labelled = truth != UNLABELLED
+    predicted = torch.cat(prediction).cpu().numpy()
+    loss = float(np.mean([value.item() for value in losses]))
+    return validated(row, loss, truth[labelled], predicted[labelled])
 
 
-def _detached(state: object) -> object:
+def detached(state: State | None) -> State | None:
     """The state without its graph: gradients stop at the window's start."""
     if isinstance(state, torch.Tensor):
         return state.detach()
     if isinstance(state, tuple):
-        return tuple(part.detach() for part in state)
+        return tuple(detached(part) for part in state)
     return None
-
-
-def _rounded(value: float) -> float:
-    return round(value, 6)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 _BETA = 0.9999
 
 
-def class_weights(kind: str, labels: NDArray[np.int64], phases: int) -> NDArray[np.float64]:
+def class_weights(kind: str, labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float64]:
     """A weight per class from the training labels; classes that never occur get 0.
 
     Args:
@@ -15,12 +15,12 @@ def class_weights(kind: str, labels: NDArray[np.int64], phases: int) -> NDArray[
             occur (Eigen and Fergus 2015, used by TeCNO). "effective": (1 - b) / (1 - b^n_c) with
             b = 0.9999, scaled to mean 1 (Cui et al., "Class-Balanced Loss", CVPR 2019).
         labels: (N,) classes of all training frames, -1 for unlabelled ones.
-        phases: C.
+        num_classes: C.
 
     Returns:
         (C,) float64.
     """
-    counts = np.bincount(labels[labels >= 0], minlength=phases).astype(np.float64)
+    counts = np.bincount(labels[labels >= 0], minlength=num_classes).astype(np.float64)
     occurs = counts > 0
     found = counts[occurs]
     match kind:
@@ -35,6 +35,6 @@ def class_weights(kind: str, labels: NDArray[np.int64], phases: int) -> NDArray[
             some = some / some.mean()
         case _:
             raise ValueError(f"unknown class weights: {kind!r}")
-    weights = np.zeros(phases)
+    weights = np.zeros(num_classes)
     weights[occurs] = some
     return weights

@@ -1,16 +1,19 @@
-"""The loss over labelled frames."""
+"""The loss over the labelled frames of sequences."""
+
+from collections.abc import Sequence
 
 import torch
-from torch.nn import functional
+
+from pipeline.training.cross_entropy import summed_cross_entropy, summed_weight
 
 
 def sequence_loss(
-    logits: list[torch.Tensor], labels: torch.Tensor, weights: torch.Tensor
+    logits: Sequence[torch.Tensor], labels: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """Weighted cross-entropy over labelled frames, mean over the stages of a network.
+    """Weighted cross-entropy over labelled frames, mean over the refinements of a network.
 
     Args:
-        logits: One (B, T, C) per stage.
+        logits: One (B, T, C) per refinement.
         labels: (B, T) classes, -1 where unlabelled or padding.
         weights: (C,) per class.
 
@@ -18,13 +21,10 @@ def sequence_loss(
         Scalar; 0 where nothing is labelled, as in a window within a gap.
     """
     target = labels.flatten()
-    # The mean over weights, which torch's own reduction would divide 0 by 0 in a gap.
-    total = weights[target[target >= 0]].sum().clamp(min=1e-12)
+    # torch's own mean would divide 0 by 0 in a gap.
+    total = summed_weight(target, weights).clamp(min=1e-12)
     losses = [
-        functional.cross_entropy(
-            stage.flatten(0, 1).float(), target, weights, ignore_index=-1, reduction="sum"
-        )
-        / total
-        for stage in logits
+        summed_cross_entropy(refinement.flatten(0, 1), target, weights) / total
+        for refinement in logits
     ]
     return torch.stack(losses).mean()

@@ -1,97 +1,45 @@
-"""One contract for every temporal network."""
-
 import pytest
 import torch
 
-from pipeline.networks.temporal import build_temporal
+from pipeline.errors import PipelineError
+from pipeline.networks.temporal import KINDS
+from pipeline.networks.temporal.params import check_window, read_model
 from pipeline.networks.temporal.standardise import Standardise
-from pipeline.networks.temporal.tecno import Tecno, receptive_field
+from pipeline.networks.temporal.tecno import Tecno
 
 D, C = 6, 4
-RNN = {"features": D, "phases": C, "hidden": 8, "layers": 2, "dropout": 0.3}
-NETWORKS = {
-    "lstm": ("rnn", RNN | {"cell": "lstm", "bidirectional": False}),
-    "gru": ("rnn", RNN | {"cell": "gru", "bidirectional": False}),
-    "bilstm": ("rnn", RNN | {"cell": "lstm", "bidirectional": True}),
-    "tecno": (
-        "tecno",
-        {"features": D, "phases": C, "stages": 2, "layers": 4, "maps": 5, "dropout": 0.5},
-    ),
-}
 
 
-@pytest.fixture(params=NETWORKS)
-def network(request):
-    torch.manual_seed(0)
-    kind, numbers = NETWORKS[request.param]
-    return build_temporal(kind, numbers).eval()
+def test_the_receptive_field_of_tecno_is_the_papers():
+    assert Tecno(D, C, stages=2, layers=8, maps=4, dropout=0.5).receptive_field == 1021
 
 
-def whole(features):
-    return torch.ones(features.shape[:2], dtype=torch.bool)
-
-
-@torch.inference_mode()
-def predict(network, features, mask=None, state=None):
-    logits, _ = network(features, whole(features) if mask is None else mask, state)
-    return logits[-1]
-
-
-def test_logits_have_a_row_per_frame_and_a_column_per_phase(network):
-    assert predict(network, torch.randn(3, 11, D)).shape == (3, 11, C)
-
-
-def test_a_causal_network_does_not_look_ahead_and_another_says_that_it_does(network):
-    features = torch.randn(1, 40, D)
-    full = predict(network, features)
-    for length in (1, 7, 39):
-        prefix = predict(network, features[:, :length])
-        same = torch.allclose(prefix, full[:, :length], atol=1e-6)
-        assert same == network.causal
-
-
-def test_padding_and_the_company_of_a_batch_change_nothing(network):
-    one, two = torch.randn(1, 9, D), torch.randn(1, 23, D)
-    batch = torch.zeros(2, 23, D)
-    batch[0, :9], batch[1] = one[0], two[0]
-    mask = torch.zeros(2, 23, dtype=torch.bool)
-    mask[0, :9], mask[1] = True, True
-    together = predict(network, batch, mask)
-    torch.testing.assert_close(together[:1, :9], predict(network, one), atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(together[1:], predict(network, two), atol=1e-6, rtol=1e-5)
-    batch[0, 9:] = 1000.0
-    torch.testing.assert_close(predict(network, batch, mask)[:1, :9], together[:1, :9])
-
-
-@pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_windows_with_carried_state_are_the_whole_video(name):
-    torch.manual_seed(0)
-    network = build_temporal(*NETWORKS[name]).eval()
-    features = torch.randn(1, 50, D)
-    state, parts = None, []
-    with torch.inference_mode():
-        for start in range(0, 50, 16):
-            window = features[:, start : start + 16]
-            logits, state = network(window, whole(window), state)
-            parts.append(logits[-1])
-    torch.testing.assert_close(torch.cat(parts, dim=1), predict(network, features))
-
-
-def test_the_receptive_field_of_tecno_is_the_formulas():
-    torch.manual_seed(0)
-    network = Tecno(D, C, stages=2, layers=3, maps=8, dropout=0.0).double().eval()
-    length = 60
-    features = torch.randn(1, length, D, dtype=torch.float64, requires_grad=True)
-    logits, _ = network(features, whole(features))
-    logits[-1][0, -1].sum().backward()
-    reached = features.grad[0].abs().sum(dim=1).nonzero().flatten()
-    assert length - int(reached.min()) == receptive_field(2, 3) == 29
-
-
-def test_every_stage_of_tecno_has_its_logits():
+def test_every_refinement_of_tecno_has_its_logits():
     network = Tecno(D, C, stages=3, layers=2, maps=4, dropout=0.5)
-    logits, _ = network(torch.randn(1, 5, D), torch.ones(1, 5, dtype=torch.bool))
-    assert [stage.shape for stage in logits] == [(1, 5, C)] * 3
+    outputs = network(torch.randn(1, 5, D), torch.ones(1, 5, dtype=torch.bool))
+    assert [logits.shape for logits in outputs.logits] == [(1, 5, C)] * 3
+
+
+def test_the_state_of_tecno_is_the_past_of_its_layers_and_does_not_grow():
+    network = Tecno(D, C, stages=2, layers=3, maps=4, dropout=0.5).eval()
+    state = None
+    for _ in range(20):
+        _, state = network.step(torch.randn(1, D), state)
+        assert [[past.shape[2] for past in layers] for layers in state] == [[2, 4, 8]] * 2
+
+
+def test_trained_weights_keep_their_names():
+    names = KINDS["rnn"].build(D, C, KINDS["rnn"].Params(hidden=4, layers=1)).state_dict()
+    assert set(names) == {
+        *("standardise.mean", "standardise.std", "head.weight", "head.bias"),
+        *(f"recurrent.{part}_{way}_l0" for part in ("weight", "bias") for way in ("ih", "hh")),
+    }
+    names = KINDS["tecno"].build(D, C, KINDS["tecno"].Params(stages=1, layers=1)).state_dict()
+    layers = ("enter", "layers.0.dilated", "layers.0.pointwise", "leave")
+    assert set(names) == {
+        *("standardise.mean", "standardise.std"),
+        *(f"stages.0.{layer}.{part}" for layer in layers for part in ("weight", "bias")),
+    }
 
 
 def test_a_feature_that_never_changes_is_not_blown_up():
@@ -100,6 +48,33 @@ def test_a_feature_that_never_changes_is_not_blown_up():
     torch.testing.assert_close(layer(torch.tensor([[5.0, 5.0]])), torch.tensor([[0.0, 2.0]]))
 
 
-def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="unknown kind of temporal network: 'mamba'"):
-        build_temporal("mamba", {})
+def test_the_section_of_the_chosen_kind_is_read_and_no_other():
+    kind, params = read_model({"hidden": 7, "tecno": {"maps": 9}})
+    assert (kind, params.model_dump()["hidden"]) == ("rnn", 7)
+    assert "maps" not in params.model_dump()
+    kind, params = read_model({"kind": "tecno", "hidden": 7, "tecno": {"maps": 9}})
+    assert kind == "tecno"
+    assert params == KINDS["tecno"].Params(maps=9)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"kind": "mamba"}, r"model\.kind: found 'mamba'\. Input should be 'rnn' or 'tecno'"),
+        ({"hiden": 3}, r"model\.hiden: unknown key\. Did you mean `hidden`\?"),
+        ({"tecno": {"map": 3}}, r"model\.tecno\.map: unknown key\. Did you mean `maps`\?"),
+        ({"dropout": 2}, r"model\.dropout: found 2\. Input should be less than 1"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(section, message):
+    with pytest.raises(PipelineError, match=message):
+        read_model(section)
+
+
+def test_windows_are_refused_where_no_state_is_carried():
+    check_window(*read_model({}), 16)
+    check_window(*read_model({"kind": "tecno", "bidirectional": True}), None)
+    with pytest.raises(PipelineError, match=r"train\.window is 16, but model\.kind: tecno"):
+        check_window(*read_model({"kind": "tecno"}), 16)
+    with pytest.raises(PipelineError, match=r"looks into the future needs the whole video"):
+        check_window(*read_model({"bidirectional": True}), 16)

@@ -1,4 +1,6 @@
 import hashlib
+import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,19 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.nn import functional
 
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.feature_store import write_features
-from pipeline.networks.temporal import build_temporal
-from pipeline.sequences import Sequence, read_split
+from pipeline.networks.temporal import KINDS, tecno
+from pipeline.networks.temporal.params import rebuilt
+from pipeline.networks.temporal.rnn import RecurrentNetwork
+from pipeline.sequences import read_split
 from pipeline.tables import write_table
-from pipeline.train import stage
-from pipeline.train.loop import Epoch, is_best, learning_rate, train
-from pipeline.train.params import ModelParams, TrainParams
-from pipeline.training.class_weights import class_weights
-from pipeline.training.sequence_loss import sequence_loss
+from pipeline.train import loop, stage
+from pipeline.training import state as training_state
 
 D = 12
 PHASES = ("A", "B", "C")
@@ -34,11 +34,11 @@ runtime: {{device: cpu, threads: 1, progress: lines}}
 """
 
 
-def settings(kind="rnn", epochs=12, early_stop=5, batch=1, window="null"):
+def settings(kind="rnn", epochs=12, early_stop=5, batch=1, window="null", more=""):
     text = PARAMS.format(
         kind=kind, epochs=epochs, early_stop=early_stop, batch=batch, window=window
     )
-    Path("params.yaml").write_text(text)
+    Path("params.yaml").write_text(text + more)
 
 
 def video(seed, length):
@@ -49,9 +49,11 @@ def video(seed, length):
     return (2 * np.eye(3, D)[labels] + noise).astype(np.float16), labels
 
 
-def add_video(name, seed, length, weights="w" * 64, width=D):
+def add_video(name, seed, length, weights="w" * 64, width=D, recipe=None):
     features, _ = video(seed, length)
     attributes = {"video": name, "fps": 1.0, "weights_hash": weights, "fingerprint": f"{seed}"}
+    if recipe is not None:
+        attributes["recipe"] = json.dumps(recipe)
     write_features(
         Path(f"features/videos/{name}.h5"),
         features[:, :width],
@@ -101,20 +103,123 @@ def test_training_learns_and_its_header_rebuilds_the_network(project, kind, batc
     stage.run()
     history = pd.read_csv("reports/train/history.csv")
     assert history["val_macro_f1"].max() > 0.85
-    tensors, header = load_checkpoint(Path("models/temporal.safetensors"))
-    network = build_temporal(header["kind"], header["numbers"])
-    network.load_state_dict(tensors)
-    assert header["phases"] == list(PHASES)
+    network, header = kept_network()
     assert header["best_epoch"] == history["val_macro_f1"].idxmax() + 1
-    assert not list(Path(".store/train").iterdir())
+    assert sorted(path.suffix for path in Path(".store/train").iterdir()) == [
+        ".lock",
+        ".safetensors",
+    ]
 
 
-def test_the_same_training_gives_the_same_bytes(project):
+def kept_network():
+    tensors, header = load_checkpoint(Path("models/temporal.safetensors"))
+    network = rebuilt(header)
+    network.load_state_dict(tensors)
+    return network.eval(), header
+
+
+def test_the_header_holds_all_that_leads_from_a_video_to_its_phases(project):
+    recipe = {"frames": {"fps": 1.0}, "features": {"precision": "fp32"}, "backbone": {"name": "x"}}
+    for name in "abcd":
+        add_video(name, "abcd".index(name), 30 + 6 * "abcd".index(name), recipe=recipe)
+    settings("tecno", epochs=2)
+    stage.run()
+    _, header = kept_network()
+    assert {key: header[key] for key in recipe} == recipe
+    assert header["kind"] == "tecno"
+    assert header["model"] == {"stages": 2, "layers": 4, "maps": 8, "dropout": 0.1}
+    assert header["train"]["lr"] == 0.01
+    assert header["classes"] == list(PHASES) == header["classes_seen"]
+    assert (header["dim"], header["causal"], header["receptive_field"]) == (D, True, 61)
+    assert (header["fps"], header["seed"], header["weights_hash"]) == (1.0, 3, "w" * 64)
+
+
+def no_training(monkeypatch):
+    monkeypatch.setattr(stage, "train", lambda *_: pytest.fail("trained again"))
+
+
+def test_a_finished_training_is_found_and_its_outputs_have_the_same_bytes(project, monkeypatch):
     stage.run()
     first = outputs()
+    assert "reports/train/history.csv" in first
+    assert any(name.endswith(".tsv") for name in first)
+    for path in first:
+        Path(path).unlink()
+    with monkeypatch.context() as patch:
+        no_training(patch)
+        assert stage.run().endswith(", from the store")
+    assert outputs() == first
+    forget()
     stage.run()
     assert outputs() == first
-    assert "reports/train/history.csv" in first
+
+
+def forget():
+    for path in Path(".store/train").glob("*.safetensors"):
+        path.unlink()
+
+
+def test_what_belongs_to_another_kind_or_only_names_things_trains_nothing(project, monkeypatch):
+    settings("tecno", epochs=2)
+    stage.run()
+    no_training(monkeypatch)
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("hidden: 16", "hidden: 17"))
+    stage.run()
+    for path in ("data/index/splits.csv", "data/index/labels.csv"):
+        renamed = Path(path).read_text().replace("\na,", "\nrenamed,")
+        Path(path).write_text(renamed)
+    Path("features/videos/a.h5").rename("features/videos/renamed.h5")
+    stage.run()
+    table = Path("data/index/phases.csv")
+    table.write_text(table.read_text().replace("B", "Z"))
+    labels = Path("data/index/labels.csv")
+    labels.write_text(labels.read_text().replace(",B", ",Z"))
+    stage.run()
+    assert kept_network()[1]["classes"] == ["A", "Z", "C"]
+
+
+@pytest.mark.parametrize("change", ["seed", "train", "model", "label", "features", "split"])
+def test_what_decides_the_weights_trains_again(project, monkeypatch, change):
+    settings(epochs=1)
+    stage.run()
+    text = Path("params.yaml").read_text()
+    if change == "seed":
+        Path("params.yaml").write_text(text.replace("seed: 3", "seed: 4"))
+    elif change == "train":
+        Path("params.yaml").write_text(text.replace("lr: 0.01", "lr: 0.02"))
+    elif change == "model":
+        Path("params.yaml").write_text(text.replace("hidden: 16", "hidden: 17"))
+    elif change == "label":
+        path = Path("data/index/labels.csv")
+        path.write_text(path.read_text().replace("a,0,10,A", "a,0,9,A"))
+    elif change == "features":
+        add_video("a", 9, 30)
+    else:
+        path = Path("data/index/splits.csv")
+        path.write_text(path.read_text().replace("c,train", "c,val"))
+    assert "from the store" not in stage.run()
+    assert len(list(Path(".store/train").glob("*.safetensors"))) == 2
+
+
+def trained_by_a_worker(number, line):
+    os.environ["DVC_ROOT"] = str(Path.cwd())
+    line.put(stage.run(Path(f"{number}/temporal.safetensors"), Path(f"{number}/train")))
+
+
+def test_of_two_workers_one_trains_and_the_other_waits_and_finds_it(project):
+    settings(epochs=6, early_stop=0)
+    context = multiprocessing.get_context("spawn")
+    lines = context.Queue()
+    workers = [context.Process(target=trained_by_a_worker, args=(n, lines)) for n in (1, 2)]
+    for worker in workers:
+        worker.start()
+    found = sorted(lines.get(timeout=120).endswith("from the store") for _ in workers)
+    for worker in workers:
+        worker.join()
+    assert found == [False, True]
+    one, two = (Path(f"{n}/temporal.safetensors").read_bytes() for n in (1, 2))
+    assert one == two
 
 
 def test_test_videos_are_never_read(project):
@@ -127,25 +232,32 @@ def test_the_kept_weights_are_a_copy_of_the_best_epoch(project):
     settings(epochs=15, early_stop=0)
     stage.run()
     history = pd.read_csv("reports/train/history.csv")
-    tensors, header = load_checkpoint(Path("models/temporal.safetensors"))
-    network = build_temporal(header["kind"], header["numbers"])
-    network.load_state_dict(tensors)
-    network.eval()
+    network, header = kept_network()
     (sequence,) = read_split("val")
     features = torch.from_numpy(sequence.features).float()[None]
     with torch.inference_mode():
-        logits, _ = network(features, torch.ones(features.shape[:2], dtype=torch.bool))
-    accuracy = float(np.mean(logits[-1][0].argmax(1).numpy() == sequence.labels))
+        outputs = network(features, torch.ones(features.shape[:2], dtype=torch.bool))
+    accuracy = float(np.mean(outputs.logits[-1][0].argmax(1).numpy() == sequence.labels))
     best = history.loc[history["epoch"] == header["best_epoch"], "val_accuracy"].item()
     assert accuracy == pytest.approx(best, abs=1e-6)
 
 
+_SAVING_EACH_EPOCH = """
+from pipeline.train.stage import run
+from pipeline.training import state
+state.SAVE_EVERY_S = 0
+run()
+"""
+
+
 @pytest.mark.parametrize("kind", ["rnn", "tecno"])
-def test_a_killed_training_resumes_and_gives_the_bytes_of_an_undisturbed_one(project, kind):
+def test_a_killed_training_resumes_and_gives_the_bytes_of_an_undisturbed_one(
+    project, monkeypatch, kind
+):
     settings(kind, epochs=30, early_stop=0, window="null")
     environment = os.environ | {"PYTHONPATH": str(Path(stage.__file__).parents[2])}
     process = subprocess.Popen(
-        [sys.executable, "-c", "from pipeline.train.stage import run; run()"],
+        [sys.executable, "-c", _SAVING_EACH_EPOCH],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -158,11 +270,17 @@ def test_a_killed_training_resumes_and_gives_the_bytes_of_an_undisturbed_one(pro
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stderr.close()
-    (state,) = Path(".store/train").glob("[!.]*.safetensors")
+    (state,) = Path(".store/train").glob("[!.]*.state")
     finished = len(load_checkpoint(state)[1]["history"])
     assert 5 <= finished < 30
+    seen = []
+    original = loop._train_epoch
+    monkeypatch.setattr(loop, "_train_epoch", lambda *a: seen.append(1) or original(*a))
     stage.run()
+    assert len(seen) == 30 - finished
+    assert not state.exists()
     resumed = outputs()
+    forget()
     stage.run()
     assert outputs() == resumed
 
@@ -170,7 +288,9 @@ def test_a_killed_training_resumes_and_gives_the_bytes_of_an_undisturbed_one(pro
 def test_without_validation_the_way_out_is_named_and_taken(project):
     table = Path("data/index/splits.csv")
     table.write_text(table.read_text().replace("d,val\n", ""))
-    with pytest.raises(PipelineError, match=r"no readable video in val.*train\.early_stop: 0"):
+    with pytest.raises(
+        PipelineError, match=r"no readable video in val has a label.*train\.early_stop: 0"
+    ):
         stage.run()
     settings(early_stop=0, epochs=4)
     assert "epoch 4/4, no validation" in stage.run()
@@ -207,62 +327,204 @@ def test_a_label_outside_the_phases_is_named(project):
 def test_early_stop_ends_after_that_many_epochs_without_a_better_one(project):
     settings(epochs=60, early_stop=3)
     stage.run()
-    _, header = load_checkpoint(Path("models/temporal.safetensors"))
+    _, header = kept_network()
     assert header["epochs"] == header["best_epoch"] + 3 or header["epochs"] == 60
 
 
-def test_class_weights_are_those_of_their_formulas():
-    labels = np.repeat([0, 1, 2, -1], [10, 20, 50, 7])
-    np.testing.assert_allclose(class_weights("none", labels, 4), [1, 1, 1, 0])
-    np.testing.assert_allclose(class_weights("inverse", labels, 4), [80 / 30, 80 / 60, 80 / 150, 0])
-    np.testing.assert_allclose(class_weights("median", labels, 4), [2, 1, 0.4, 0])
-    effective = np.array([(1 - 0.9999) / (1 - 0.9999**n) for n in (10, 20, 50)])
-    np.testing.assert_allclose(
-        class_weights("effective", labels, 4)[:3], effective / effective.mean()
+def videos(*lengths):
+    """Sequences in memory."""
+    for seed, length in enumerate(lengths):
+        add_video(f"v{seed}", seed, length)
+    table = pd.DataFrame(
+        [(f"v{n}", "train") for n in range(len(lengths))], columns=["video", "split"]
     )
-
-
-def test_the_loss_is_torchs_over_labelled_frames_and_the_mean_over_stages():
-    torch.manual_seed(0)
-    one, two = torch.randn(2, 9, 3), torch.randn(2, 9, 3)
-    labels = torch.randint(0, 3, (2, 9))
-    labels[0, 4:] = -1
-    weights = torch.tensor([1.0, 2.0, 0.5])
-    expected = [
-        functional.cross_entropy(x.flatten(0, 1), labels.flatten(), weights, ignore_index=-1)
-        for x in (one, two)
+    write_table(table, Path("data/index/splits.csv"))
+    runs = [
+        (f"v{n}", i * length // 3, (i + 1) * length // 3, PHASES[i])
+        for n, length in enumerate(lengths)
+        for i in range(3)
     ]
-    torch.testing.assert_close(sequence_loss([one, two], labels, weights), sum(expected) / 2)
-    assert sequence_loss([one], torch.full((2, 9), -1), weights) == 0
+    frame = pd.DataFrame(runs, columns=["video", "start_s", "end_s", "phase"])
+    write_table(frame, Path("data/index/labels.csv"))
+    return read_split("train")
 
 
-def test_the_rate_follows_torchs_cosine_with_warm_restarts():
-    params = TrainParams(lr=0.1)
-    weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([weight], lr=0.1)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 10, 2)
-    for epoch in range(1, 80):
-        assert learning_rate(params, epoch) == pytest.approx(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-
-
-def test_of_equal_epochs_the_first_is_the_best():
-    rows = [Epoch(n, 0.1, 1.0, 1.0, f1, f1) for n, f1 in enumerate((0.5, 0.7, 0.7), start=1)]
-    assert [is_best(rows[: n + 1]) for n in range(3)] == [True, True, False]
-
-
-def test_a_window_longer_than_the_video_and_a_video_of_one_frame_are_fine(tmp_path):
-    features, labels = video(0, 3)
-    times = np.arange(3.0)
-    sequences = [
-        Sequence("a", features, labels, times, 1.0, "w", "f"),
-        Sequence("b", features[:1], labels[:1], times[:1], 1.0, "w", "g"),
-    ]
-    params = TrainParams(epochs=1, window=16, batch=2, early_stop=0)
-    network = build_temporal("rnn", ModelParams(hidden=4).numbers(D, 3))
+def trained(network, training, validation=(), path="state", on_epoch=lambda row: None, **values):
+    params = stage.TrainParams(**({"early_stop": 0, "epochs": 2, "lr": 0.01} | values))
     fabric = lightning_fabric.Fabric(accelerator="cpu", devices=1)
-    result = train(
-        network, sequences, [], params, 1, fabric, tmp_path / "s.safetensors", lambda _: None
-    )
+    state = training_state.StateFile(Path(path))
+    return loop.train(network, training, validation, params, 1, fabric, state, on_epoch)
+
+
+def recurrent(dropout=0.0):
+    torch.manual_seed(0)
+    return KINDS["rnn"].build(D, 3, KINDS["rnn"].Params(hidden=4, dropout=dropout))
+
+
+def test_a_window_longer_than_the_video_and_a_video_of_one_frame_are_fine(project):
+    result = trained(recurrent(), videos(3, 1), window=16, batch=2, epochs=1)
     assert np.isfinite(result.history[0].train_loss)
+
+
+def test_a_window_without_labels_moves_no_weight_and_does_not_count(project, monkeypatch):
+    """The losses of an epoch are those of the windows with labels, and the state goes through."""
+    (sequence,) = videos(48)
+    sequence.labels[16:32] = -1
+    steps, carried = [], []
+    original = torch.optim.AdamW.step
+
+    def counted(self, *args, **kwargs):
+        steps.append(1)
+        return original(self, *args, **kwargs)
+
+    class Watched(RecurrentNetwork):
+        def forward(self, features, mask, state=None):
+            carried.append(state is not None)
+            return super().forward(features, mask, state)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", counted)
+    torch.manual_seed(0)
+    network = Watched(D, 3, "lstm", 4, 1, 0.0, False)
+    result = trained(network, [sequence], window=16, epochs=1, lr=1e-12)
+    assert len(steps) == 2
+    assert carried == [False, True, True]
+    with torch.inference_mode():
+        outputs = network(torch.from_numpy(sequence.features).float()[None], torch.ones(1, 48) > 0)
+    weights = torch.tensor(loop.class_weights("median", sequence.labels, 3)).float()
+    labels = torch.from_numpy(sequence.labels)[None]
+    expected = [
+        loop.sequence_loss([outputs.logits[0][:, part]], labels[:, part], weights).item()
+        for part in (slice(0, 16), slice(32, 48))
+    ]
+    assert result.history[0].train_loss == pytest.approx(np.mean(expected), abs=1e-5)
+
+
+def test_moments_are_read_once_the_parameters_lie_on_their_device(project, monkeypatch):
+    """float64 stands in for a device: like one, it gives parameters other memory."""
+
+    class Moving(RecurrentNetwork):
+        def to(self, *args, **kwargs):
+            return super().to(torch.float64)
+
+        def forward(self, features, mask, state=None):
+            return super().forward(features.double(), mask, state)
+
+    monkeypatch.setattr(training_state, "SAVE_EVERY_S", 0)
+    training = videos(20, 12)
+
+    def network():
+        torch.manual_seed(0)
+        return Moving(D, 3, "gru", 4, 1, 0.0, False)
+
+    undisturbed = trained(network(), training, epochs=4, path="one")
+
+    class Killed(Exception):
+        pass
+
+    def kill(row):
+        if row.epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(network(), training, epochs=4, path="two", on_epoch=kill)
+    resumed = trained(network(), training, epochs=4, path="two")
+    assert resumed.history == undisturbed.history
+    for name, tensor in undisturbed.weights.items():
+        assert torch.equal(resumed.weights[name], tensor), name
+
+
+class TwoPhases(tecno.Tecno):
+    """First the predictor, then the refinement on a predictor that stays as it is."""
+
+    training_phases = ("predictor", "refinement")
+
+    def __init__(self):
+        super().__init__(D, 3, stages=2, layers=2, maps=4, dropout=0.0)
+        self.begun = []
+
+    def begin_phase(self, name):
+        self.begun.append(name)
+        self.stages[0].requires_grad_(name == "predictor")
+        self.stages[1].requires_grad_(name == "refinement")
+
+    def extra_loss(self, outputs, labels, mask):
+        assert labels.shape == mask.shape == outputs.logits[0].shape[:2]
+        return outputs.logits[-1].square().mean()
+
+
+def weights_of(network, part):
+    return {k: v.clone() for k, v in network.state_dict().items() if k.startswith(f"stages.{part}")}
+
+
+def same(one, two):
+    return all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_training_phases_follow_each_other_from_the_best_weights_of_the_one_before(project):
+    torch.manual_seed(0)
+    network = TwoPhases()
+    before = weights_of(network, 0), weights_of(network, 1)
+    after = []
+    training = videos(30, 24)
+
+    def watch(row):
+        after.append((weights_of(network, 0), weights_of(network, 1)))
+
+    result = trained(network, training, training, epochs=3, on_epoch=watch)
+    assert network.begun == ["predictor", "refinement"]
+    assert [row.epoch for row in result.history] == [1, 2, 3, 4, 5, 6]
+    assert result.history[0].lr == result.history[3].lr == 0.01
+    assert all(same(now[1], before[1]) for now in after[:3])
+    assert not same(after[0][0], before[0])
+    first = [row.val_macro_f1 for row in result.history[:3]]
+    best = after[int(np.argmax(first))][0]
+    assert all(same(now[0], best) for now in after[3:])
+    assert not same(after[3][1], before[1])
+    last = [row.val_macro_f1 for row in result.history[3:]]
+    assert result.best_epoch == 4 + int(np.argmax(last))
+    assert same(weights_of(network, 1), after[result.best_epoch - 1][1])
+
+
+def test_a_training_of_two_phases_resumes_in_the_one_it_was_in(project, monkeypatch):
+    monkeypatch.setattr(training_state, "SAVE_EVERY_S", 0)
+    training = videos(30, 24)
+
+    def network():
+        torch.manual_seed(0)
+        return TwoPhases()
+
+    class Killed(Exception):
+        pass
+
+    whole = trained(network(), training, training, epochs=3, path="whole")
+    for last in (2, 3, 5):
+
+        def kill(row, last=last):
+            if row.epoch == last:
+                raise Killed
+
+        with pytest.raises(Killed):
+            trained(network(), training, training, epochs=3, path=str(last), on_epoch=kill)
+        resumed = trained(network(), training, training, epochs=3, path=str(last))
+        assert resumed.history == whole.history
+        assert resumed.best_epoch == whole.best_epoch
+        assert same(resumed.weights, whole.weights)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_way_out(project):
+    (sequence,) = videos(12)
+    sequence.features[3] = np.nan
+    with pytest.raises(PipelineError, match=r"train: the loss of epoch 1 is nan\. Lower train\.lr"):
+        trained(recurrent(), [sequence])
+
+
+def test_a_target_may_be_one_class_for_the_whole_video():
+    from pipeline.sequences import FrameTarget, Sequence, VideoTarget
+
+    features, times = np.zeros((3, D)), np.arange(3.0)
+    video = Sequence("a", features, VideoTarget(1), times, 1.0, "w", "f")
+    assert len(video) == 3
+    with pytest.raises(ValueError, match="one class for the whole video"):
+        _ = video.labels
+    with pytest.raises(ValueError, match="not aligned: 3 features, 3 times, 2 labels"):
+        Sequence("a", features, FrameTarget(np.zeros(2, np.int64)), times, 1.0, "w", "f")

@@ -14,10 +14,10 @@ class Standardise(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("std", torch.ones(features))
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
 
     def fit(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Set the statistics, each (D,); a feature that never changes keeps the scale 1."""

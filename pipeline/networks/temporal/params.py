@@ -1,0 +1,75 @@
+"""The section `model` of params.yaml, put together from the kinds, and networks made from it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import create_model
+
+from pipeline.errors import PipelineError
+from pipeline.networks.temporal import KINDS
+from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.settings import PARAMS, Section, check_section, read_raw_section
+
+# The recurrent networks were first: their numbers stand directly below `model`, those of every
+# other kind in a section of its name.
+_FLAT = "rnn"
+_FlatParams = KINDS[_FLAT].Params
+
+_CHOICE: dict[str, Any] = {"kind": (Literal[tuple(KINDS)], _FLAT)}
+_SECTIONS: dict[str, Any] = {
+    name: (kind.Params, kind.Params()) for name, kind in KINDS.items() if name != _FLAT
+}
+_BASES = (_FlatParams, create_model("Choice", __base__=Section, **_CHOICE))
+ModelParams = cast(type[Section], create_model("ModelParams", __base__=_BASES, **_SECTIONS))
+"""`kind`, the numbers of rnn, and a section for every other kind."""
+
+
+def read_model(raw: Mapping[str, Any] | None = None, path: Path = PARAMS) -> tuple[str, Section]:
+    """The kind of temporal network, and the parameters of that kind alone.
+
+    Args:
+        raw: The section as it stands in params.yaml; None: read it.
+        path: Of params.yaml.
+
+    Raises:
+        PipelineError: The section is missing, or has an unknown key or an impossible value, also
+            in the section of a kind that is not chosen.
+    """
+    found = read_raw_section("model", path) if raw is None else raw
+    values = dict(check_section(ModelParams, "model", found, path))
+    kind = values["kind"]
+    if kind != _FLAT:
+        return kind, values[kind]
+    return kind, _FlatParams(**{name: values[name] for name in _FlatParams.model_fields})
+
+
+def check_window(kind: str, params: Section, window: int | None, path: Path = PARAMS) -> None:
+    """Refuse `train.window` for networks that cannot be trained so.
+
+    Raises:
+        PipelineError: There is a window, and the network carries no state from one to the next.
+    """
+    if window is None:
+        return
+    with torch.device("meta"):
+        network = KINDS[kind].build(1, 2, params)
+    if network.trains_in_windows:
+        return
+    if not network.causal:
+        raise PipelineError(
+            f"{path}: train.window is {window}, but a network that looks into the future needs the "
+            "whole video. Set train.window: null or model.bidirectional: false"
+        )
+    raise PipelineError(
+        f"{path}: train.window is {window}, but model.kind: {kind} is trained on whole videos. "
+        "Set train.window: null"
+    )
+
+
+def rebuilt(header: Mapping[str, Any]) -> TemporalModule:
+    """The network, without its weights, that a header of models/temporal.safetensors describes."""
+    kind = KINDS[header["kind"]]
+    params = kind.Params.model_validate(header["model"])
+    return kind.build(header["dim"], len(header["classes"]), params)
