@@ -63,9 +63,9 @@ def test_int8_is_calibrated_on_training_videos_only(project):
 def test_the_frames_int8_is_calibrated_on_are_those_of_the_training_video(project, monkeypatch):
     seen = []
 
-    def watched(folded, images):
+    def watched(folded, in_full, images):
         seen.extend(images)
-        return quantise.quantise(folded, seen)
+        return quantise.quantise(folded, in_full, seen)
 
     monkeypatch.setattr(build, "quantise", watched)
     run(project, "int8")
