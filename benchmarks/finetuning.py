@@ -12,11 +12,11 @@ import cv2
 import lightning_fabric
 import numpy as np
 import torch
+from pipeline.backbone.finetune import _augmenting, finetune
 from timing import median_s
 
 from pipeline.allocator import keep_freed_memory
 from pipeline.backbone.classifier import FrameClassifier
-from pipeline.backbone.finetune import _augmenting, finetune
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.loader import load
 from pipeline.backbone.params_finetune import FinetuneParams

@@ -1,4 +1,4 @@
-"""From pinned weights to what writes feature files: in the wanted precision, on one device."""
+"""From pinned weights to what writes feature files, in the wanted precision, on a device."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +13,11 @@ from pipeline.allocator import keep_freed_memory
 from pipeline.checkpoint import load_checkpoint
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
+from pipeline.features import jpeg
 from pipeline.features.compiled import compiled
 from pipeline.features.encode import CPU_BATCH, Encoder, batches
 from pipeline.features.params import FeaturesParams
+from pipeline.features.precision import in_bf16, in_fp32
 from pipeline.features.quantisation_frames import FRAMES_PER_VIDEO, evenly_spaced
 from pipeline.features.quantise import engine, quantise
 from pipeline.features.video import FileWriter
@@ -30,20 +32,20 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a process needs to build its writer; can be sent to another process.
+    """All that a process needs to build its encoder; can be sent to another process.
 
     Attributes:
         backbone: The pinned weights.
         params: Precision, crop and type on disk.
         runtime: Threads, batch on a GPU, compilation.
-        quantised_on: Containers whose frames decide the scales of int8, else none.
-        attributes: Of every file.
+        quantisation: Containers whose frames decide the scales of int8; empty in other precisions.
+        attributes: Written into every file.
     """
 
     backbone: Path
     params: FeaturesParams
     runtime: RuntimeParams
-    quantised_on: Sequence[Path]
+    quantisation: Sequence[Path]
     attributes: dict[str, Any]
 
 
@@ -55,7 +57,7 @@ def build_writer(
     Args:
         plan: What to build.
         device: Where it runs.
-        pool: Threads that prepare the images which decide the scales of int8.
+        pool: Threads that prepare the images that int8 takes its scales from.
         say: Takes lines for the terminal.
 
     Raises:
@@ -64,8 +66,12 @@ def build_writer(
     keep_freed_memory()
     torch.set_num_threads(plan.runtime.thread_count)
     use_deterministic_kernels()
+    tensors, header = load_checkpoint(plan.backbone)
+    backbone = build_backbone(header["name"])
+    backbone.network.load_state_dict(tensors)
+    transform = Transform(**header["transform"]).cropped(plan.params.crop)
     try:
-        return _built(plan, device, pool, say)
+        return _on_device(plan, backbone, transform, device, pool, say)
     except torch.OutOfMemoryError:
         raise PipelineError(
             f"{device}: too little free memory for the backbone with runtime.batch: "
@@ -74,29 +80,26 @@ def build_writer(
         ) from None
 
 
-def _built(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say: Say) -> FileWriter:
-    tensors, header = load_checkpoint(plan.backbone)
-    backbone = build_backbone(header["name"])
-    backbone.network.load_state_dict(tensors)
-    backbone.network.eval()
-    transform = Transform(**header["transform"]).cropped(plan.params.crop)
-    batch = CPU_BATCH if device.type == "cpu" else plan.runtime.batch
+def _on_device(
+    plan: Plan,
+    backbone: Backbone,
+    transform: Transform,
+    device: torch.device,
+    pool: ThreadPoolExecutor,
+    say: Say,
+) -> FileWriter:
     facts: dict[str, Any] = {"folded": backbone.fold is not None, "compiled": False}
-    reference: Encoder | None = None
-    network: nn.Module
-    match plan.params.precision:
-        case "int8":
-            folded, in_full = _quantisable(backbone, transform)
-            in_fp32 = _laid_out(folded, device, torch.float32)
-            reference = Encoder(in_fp32, transform, device, batch, plan.params.decoder)
-            images = _images_for_scales(plan.quantised_on, reference, pool, say)
-            network = quantise(folded, in_full, images)
-            facts["engine"] = engine()
-        case "bf16":
-            network = in_bf16(backbone, transform, device)
-        case "fp32":
-            network = _laid_out(in_fp32_of(backbone, transform), device, torch.float32)
+    batch = CPU_BATCH if device.type == "cpu" else plan.runtime.batch
+    in_bits = in_bf16 if plan.params.precision == "bf16" else in_fp32
+    network = _laid_out(in_bits(backbone, transform), device)
     encoder = Encoder(network, transform, device, batch, plan.params.decoder)
+    reference: Encoder | None = None
+    if plan.params.precision == "int8":
+        assert backbone.in_full is not None
+        reference = encoder
+        images = _quantisation_images(plan.quantisation, encoder, pool, say)
+        encoder = replace(encoder, network=quantise(network, images, backbone.in_full))
+        facts["engine"] = engine()
     if plan.runtime.compile and plan.params.precision == "int8":
         say("features: int8 is not compiled; its kernels are ready-made")
     elif plan.runtime.compile:
@@ -107,68 +110,18 @@ def _built(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say: Say)
     return FileWriter(encoder, reference, plan.params.dtype, plan.attributes | facts)
 
 
-def in_fp32_of(backbone: Backbone, transform: Transform) -> nn.Module:
-    """A network of pixels, with all folded that the family can fold."""
-    if backbone.fold is not None:
-        return backbone.fold(backbone.network, transform)
-    return nn.Sequential(Normalise(transform, torch.float32), backbone.network)
+def _laid_out(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network on the device, in the memory order that convolutions are fastest in."""
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
-def in_bf16(backbone: Backbone, transform: Transform, device: torch.device) -> nn.Module:
-    """A network of pixels that computes in bfloat16.
-
-    Batch norm is folded, the normalisation is not: pixels of 0 to 255 times weights made small for
-    them would meet rounding to 8 bits before their mean is subtracted, which costs a tenth to a
-    fifth more error than normalising in fp32 first (benchmarks/README.md).
-    """
-    network = backbone.network if backbone.fold is None else backbone.fold(backbone.network, None)
-    network = _laid_out(network, device, torch.bfloat16)
-    return nn.Sequential(Normalise(transform, torch.bfloat16).to(device), network)
-
-
-class Normalise(nn.Module):
-    """Pixels to the range that a network was trained on, computed in fp32.
-
-    Args:
-        transform: Whose mean and scale.
-        dtype: Of the result.
-    """
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, transform: Transform, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(transform.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(transform.std).view(1, 3, 1, 1))
-        self.dtype = dtype
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) uint8 to the same shape, channels last."""
-        normalised = (images.float() / 255 - self.mean) / self.std
-        return normalised.to(self.dtype).contiguous(memory_format=torch.channels_last)
-
-
-def _quantisable(backbone: Backbone, transform: Transform) -> tuple[nn.Module, tuple[str, ...]]:
-    if backbone.fold is None or backbone.in_full is None:
-        raise PipelineError(
-            f"params.yaml: features.precision: found int8, but backbone.name: {backbone.name} "
-            "cannot be quantised. Allowed with it: fp32, bf16."
-        )
-    return backbone.fold(backbone.network, transform), backbone.in_full
-
-
-def _laid_out(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network with a type and the memory order that convolutions are fastest in."""
-    placed = network.to(device, dtype)
-    return placed.to(memory_format=torch.channels_last)
-
-
-def _images_for_scales(
+def _quantisation_images(
     containers: Sequence[Path], encoder: Encoder, pool: ThreadPoolExecutor, say: Say
 ) -> Iterator[torch.Tensor]:
     for number, path in enumerate(containers, start=1):
         with FrameFile(path) as frames:
-            samples = frames.kept[evenly_spaced(len(frames.kept), FRAMES_PER_VIDEO)]
-            yield from batches(frames, samples, encoder, pool)
+            samples = evenly_spaced(frames.kept, FRAMES_PER_VIDEO)
+            files = (frames.jpeg(sample) for sample in samples.tolist())
+            for images, _ in batches(files, encoder, pool, jpeg.decoded):
+                yield images
         say(f"features: int8, scales from {path.stem} ({number}/{len(containers)})")

@@ -8,7 +8,7 @@ from pipeline.runtime import RuntimeParams, gpus
 
 
 def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.device]:
-    """As many GPUs as `runtime.devices` says, or as there are; the CPU where there is none.
+    """At most `runtime.devices` GPUs, or the CPU where there are none or it was asked for.
 
     int8 kernels exist for the CPU only, nvjpeg on a GPU only.
 
@@ -21,7 +21,7 @@ def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.de
             "params.yaml: runtime.device: found cuda, but features.precision: int8 runs on a "
             "CPU. Allowed with int8: auto, cpu. On a GPU take features.precision: bf16."
         )
-    found = 0 if integer else gpus(runtime)
+    found = 0 if integer else min(gpus(runtime), runtime.devices)
     if not found:
         if params.decoder == "nvjpeg":
             raise PipelineError(
@@ -29,11 +29,11 @@ def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.de
                 "features are computed on the CPU. Allowed there: opencv."
             )
         return [torch.device("cpu")]
-    return [torch.device("cuda", number) for number in range(min(found, runtime.devices))]
+    return [torch.device("cuda", number) for number in range(found)]
 
 
 def advice(device: torch.device, precision: str) -> str | None:
-    """What a user should know about this precision on this device, in one line."""
+    """What a user should know of this precision on this device, in one line; None if nothing."""
     if device.type == "cuda":
         if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
             return "this GPU has no bf16 arithmetic: bf16 is emulated and slow, fp32 is faster"
@@ -54,20 +54,3 @@ def advice(device: torch.device, precision: str) -> str | None:
             "in places and gains little; see the cosine to fp32 in the files, or take bf16"
         )
     return None
-
-
-def size_advice(height: int, width: int, resize_px: int) -> str | None:
-    """Whether the stored frames are smaller than what the backbone wants to see of them.
-
-    Args:
-        height: Of the stored frames, in pixels.
-        width: Likewise.
-        resize_px: Short side to which the transform of the backbone resizes them.
-    """
-    short_side = min(height, width)
-    if short_side >= resize_px:
-        return None
-    return (
-        f"frames of {short_side} px are enlarged to {resize_px} px, which adds no detail: set "
-        f"frames.short_side: {resize_px}, or a smaller features.crop"
-    )

@@ -1,4 +1,4 @@
-"""Which frames decide the scales of int8, and which show what it costs."""
+"""Which frames stand for all others: to choose the scales of int8, and to see what it cost."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,20 +15,22 @@ FRAMES_PER_VIDEO = 16
 COMPARED_FRAMES = 16
 
 
-def evenly_spaced(count: int, wanted: int) -> NDArray[np.int64]:
-    """Up to `wanted` different samples out of `count`, evenly spread, first and last included.
+def evenly_spaced(samples: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
+    """Up to `wanted` of these samples, evenly spaced, the first and the last among them.
 
-    >>> evenly_spaced(10, 4).tolist()
+    >>> evenly_spaced(np.arange(10), 4).tolist()
     [0, 3, 6, 9]
     """
-    return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(np.int64))
+    rows = np.linspace(0, len(samples) - 1, min(wanted, len(samples))).round().astype(np.int64)
+    return samples[np.unique(rows)]
 
 
 def quantisation_videos(fingerprints: Mapping[Path, str], training: set[str]) -> list[Path]:
-    """The containers whose frames decide the scales of int8: some of the training split only.
+    """The containers whose frames decide the scales of int8; all are training videos.
 
-    The VIDEOS smallest fingerprints of their frames: as good as drawn, the same on every machine,
-    and a further training video rarely changes the choice, which would compute all others anew.
+    Those with the VIDEOS smallest fingerprints of their frames: as good as drawn, the same on
+    every machine, and one more training video rarely changes the choice, which would compute all
+    features anew.
 
     Args:
         fingerprints: Of the frames of each container.
@@ -40,7 +42,7 @@ def quantisation_videos(fingerprints: Mapping[Path, str], training: set[str]) ->
     found = [path for path in fingerprints if path.stem in training]
     if not found:
         raise PipelineError(
-            "params.yaml: features.precision: int8 is calibrated on training videos, and none of "
-            "them has frames. Allowed without training videos: fp32, bf16."
+            "params.yaml: features.precision: int8 takes its scales from training videos, and "
+            "none of them has frames. Allowed without training videos: fp32, bf16."
         )
     return sorted(found, key=lambda path: fingerprints[path])[:VIDEOS]

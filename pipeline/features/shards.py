@@ -1,4 +1,4 @@
-"""Several GPUs: one process each, which take video after video."""
+"""Several GPUs: one process each, which takes video after video."""
 
 import multiprocessing
 import sys
@@ -14,16 +14,25 @@ from pipeline.features.build import Plan, build_writer
 from pipeline.features.video import FileWriter, MissingVideo, write_video
 
 
-class _Worker(NamedTuple):
+class _Process(NamedTuple):
+    """What a process was started with.
+
+    Attributes:
+        plan: What it builds.
+        number: From 0; the first one speaks for all.
+        device: The one that is its.
+        pool: Its threads.
+    """
+
     plan: Plan
     number: int
     device: torch.device
     pool: ThreadPoolExecutor
 
 
-# What a process was started with, and what it built of that for its first video.
-_worker: _Worker | None = None
-_writer: FileWriter | None = None
+# Of the process that this module was imported by, if compute_on_all started it.
+_this: _Process | None = None
+_encoder: FileWriter | None = None
 
 
 def compute_on_all(
@@ -59,7 +68,7 @@ def compute_on_all(
     with ProcessPoolExecutor(
         len(devices), mp_context=context, initializer=_start, initargs=(plan, free)
     ) as processes:
-        running = {processes.submit(_write, video): video for video in missing}
+        running = {processes.submit(_encode, video): video for video in missing}
         try:
             for future in as_completed(running):
                 yield running[future], future.result()
@@ -69,23 +78,27 @@ def compute_on_all(
 
 
 def _start(plan: Plan, free: "Queue[tuple[int, torch.device]]") -> None:
-    global _worker
+    """Take a device that no other process has."""
+    global _this
     number, device = free.get()
-    _worker = _Worker(plan, number, device, ThreadPoolExecutor(plan.runtime.worker_count))
+    _this = _Process(plan, number, device, ThreadPoolExecutor(plan.runtime.worker_count))
 
 
-def _say(line: str) -> None:
+def _encode(video: MissingVideo) -> str:
+    global _encoder
+    assert _this is not None
+    if _encoder is None:
+        # Not in _start: the pool would break there without a word of what went wrong.
+        if _this.device.type == "cuda":
+            torch.cuda.set_device(_this.device)
+        say = _to_stderr if _this.number == 0 else _nowhere
+        _encoder = build_writer(_this.plan, _this.device, _this.pool, say)
+    return write_video(video, _encoder, _this.pool)
+
+
+def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _write(video: MissingVideo) -> str:
-    global _writer
-    assert _worker is not None
-    if _writer is None:
-        # Not when the process starts: the pool would break without a word of what went wrong.
-        # What there is to say is the same on each device.
-        if _worker.device.type == "cuda":
-            torch.cuda.set_device(_worker.device)
-        say = _say if _worker.number == 0 else lambda line: None
-        _writer = build_writer(_worker.plan, _worker.device, _worker.pool, say)
-    return write_video(video, _writer, _worker.pool)
+def _nowhere(line: str) -> None:
+    """What one device has to say, the others would repeat."""
