@@ -29,7 +29,7 @@ def main() -> None:
         model.fit(features["train"], labels["train"])
         best = max(best, model.score(features["test"], labels["test"]))
     print(f"classifier per frame   {best:.3f}")
-    test = json.loads(Path("reports/metrics.json").read_text())["test"]
+    test = json.loads(Path("reports/details.json").read_text())["test"]
     print(f"temporal model         {test['frame']['accuracy']['pooled']:.3f}")
 
 

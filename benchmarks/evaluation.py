@@ -5,9 +5,9 @@ from statistics import median
 
 import numpy as np
 
-from pipeline.metrics.measure import ScoredVideo
 from pipeline.metrics.summary import summarise
 from pipeline.phases import CHOLEC80
+from pipeline.scored_video import ScoredVideo
 
 RUNS = 5
 GENERATOR = np.random.default_rng(0)

@@ -1,26 +1,33 @@
 """All of params.yaml at once, and what its sections must agree on.
 
 Only the command line and the doctor see all rooms' parameters. A stage knows its own, or touching
-a training field would recompute all features.
+a training field would compute all features anew.
 """
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import model_validator
 
+from pipeline.atomic import write_text
 from pipeline.backbone.params import BackboneParams
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.features.params import FeaturesParams
 from pipeline.frames.params import FramesParams
 from pipeline.index.params import DataParams, SplitParams
+from pipeline.paths import PARAMS
+from pipeline.result_store import store_root
 from pipeline.runtime import RuntimeParams
-from pipeline.settings import PARAMS, Section, read_all
+from pipeline.settings import Section, read_all
 from pipeline.train.params import TrainParams
+
+_NETWORKS = Path(__file__).parent / "networks"
 
 
 class AllParams(Section):
-    """params.yaml, section by section."""
+    """params.yaml, section by section; `model` is read by the kinds of temporal networks."""
 
     seed: int
     data: DataParams
@@ -54,16 +61,40 @@ class AllParams(Section):
                 f"{self.features.crop}: features would be taken at another size than the "
                 f"backbone was made for in mode {self.backbone.mode}. Set both alike"
             )
-        from pipeline.networks.temporal.params import check_window, read_model
-
-        check_window(*read_model(self.model), self.train.window)
         return self
 
 
 def check_params(path: Path = PARAMS) -> AllParams:
     """Validate every section of params.yaml and what they must agree on.
 
+    What only the networks know (names, the numbers of a kind) needs torch, which takes two seconds
+    to load. So a check that went well is remembered, and `index` need not load it again.
+
     Raises:
         PipelineError: Names every key that is wrong, what was found and what is allowed.
     """
-    return read_all(AllParams, path)
+    params = read_all(AllParams, path)
+    checked = _what_networks_check(params)
+    remembered = store_root() / "checked_params"
+    if not remembered.is_file() or remembered.read_text(encoding="utf-8") != checked:
+        _check_networks(params, path)
+        write_text(remembered, checked)
+    return params
+
+
+def _check_networks(params: AllParams, path: Path) -> None:
+    from pipeline.backbone.preconditions import check_backbone
+    from pipeline.networks.temporal.params import check_window, read_model
+
+    check_backbone(params.backbone)
+    kind, numbers = read_model(params.model, path)
+    check_window(kind, numbers, params.train.window, path)
+
+
+def _what_networks_check(params: AllParams) -> str:
+    """A hash of the values that the networks check, and of the code that does it."""
+    values = [params.model, params.backbone.model_dump(), params.train.window]
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for file in sorted(_NETWORKS.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

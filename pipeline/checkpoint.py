@@ -3,7 +3,9 @@
 The header stands under one key, `pipeline`, of the format's own metadata. Never pickle.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +60,17 @@ def read_header(path: Path) -> dict[str, Any]:
             return dict(json.loads((file.metadata() or {})["pipeline"]))
     except (SafetensorError, KeyError):
         raise PipelineError(f"{path}: no safetensors file of this project.") from None
+
+
+def tensors_hash(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over the names, types, shapes and values of tensors, in hexadecimal.
+
+    It names weights in fingerprints: neither the order of the tensors nor a header field or the
+    name of a file changes it.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -91,28 +91,23 @@ def report(
         bool, typer.Option("--paper", help="Also write 300 dpi PNGs into reports/paper.")
     ] = False,
 ) -> None:
-    """Show the headline figures, the revision of the parameters and where the report is."""
-    import json
-    import re
+    """Show the headline, the revision of the parameters and where the report is."""
+    from pipeline.report.summary import describe, read_details
 
-    from pipeline.evaluate.provenance import revision_of
-    from pipeline.metrics.headline import as_text, headline
-
-    metrics = Path("reports/metrics.json")
-    if not metrics.is_file():
-        raise PipelineError(f"{metrics}: not found. Run `dvc repro` first.")
-    content = json.loads(metrics.read_text(encoding="utf-8"))
-    print(as_text(headline(content)))
+    details = read_details()
+    print(describe(details))
     if paper:
-        from pipeline.report.paper import write_paper_figures
+        from pipeline.report.paper_pictures import write_paper_pictures
 
-        print(f"\nFigures: {write_paper_figures(content).resolve()}")
-    page = Path("reports/index.html")
-    if page.is_file():
-        digest = re.search(r'name="parameters" content="(\w+)"', page.read_text(encoding="utf-8"))
-        known = revision_of(digest[1]) if digest else None
-        print(f"\nParameters: {f'git revision {known}' if known else 'not committed to git'}")
-    print(f"Report: {page.resolve()}")
+        print(f"Pictures: {write_paper_pictures(details).resolve()}")
+
+
+@app.command()
+def efficiency() -> None:
+    """Measure parameters, operations and time per frame of the models on this machine."""
+    from pipeline.efficiency.measure import as_text, measure
+
+    print(as_text(measure()))
 
 
 @app.command()
@@ -122,11 +117,11 @@ def compare(
     md: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
 ) -> None:
     """Compare two reports of the same test videos, with paired intervals."""
-    from pipeline.compare.comparison import compare as compare_sides
-    from pipeline.compare.sides import read_side
+    from pipeline.compare.comparison import compare as compare_reports
+    from pipeline.compare.reports import read_report
     from pipeline.compare.wording import as_markdown, as_text
 
-    found = compare_sides(read_side(a), read_side(b))
+    found = compare_reports(read_report(a), read_report(b))
     print(as_markdown(found) if md else as_text(found))
 
 
@@ -142,7 +137,7 @@ def score(
         bool, typer.Option(help="Drop first lines as Cholec80's official script does.")
     ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Where all metrics go, as in metrics.json.")
+        Path | None, typer.Option("--json", help="Where all metrics go, as in details.json.")
     ] = None,
 ) -> None:
     """Score predictions that any other program made."""
@@ -151,17 +146,17 @@ def score(
     from pipeline.atomic import write_text
     from pipeline.metrics.headline import as_text, headline
     from pipeline.score.scoring import score as score_files
-    from pipeline.score.video_labels import figures, score_videos
+    from pipeline.score.video_labels import headline_of_videos, score_videos
 
     if layout == "videos":
         metrics = score_videos(predictions, truth)
         print(f"{metrics['videos']} videos, one label each")
-        print(as_text(figures(metrics)))
+        print(as_text(headline_of_videos(metrics)))
     else:
         scored = score_files(predictions, truth, layout, skip_first_line)
         metrics = scored.metrics
         print(f"{metrics['videos']} videos, {scored.label_fps:g} labels per second")
-        print(as_text(headline({"test": metrics})))
+        print(as_text(headline(metrics)))
     if json_file is not None:
         write_text(json_file, json.dumps(metrics, indent=2, sort_keys=True) + "\n")
 

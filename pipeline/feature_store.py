@@ -1,10 +1,12 @@
 """features/<video>.h5, whose one owner this is.
 
 `features` (T, D) float16 or float32 and `time_s` (T,) float64, the true time of each frame in its
-video. `h5py.File(path)["features"][:]` is all that a reader needs.
+video. `h5py.File(path)["features"][:]` is all that a reader needs. Where a video is damaged, `lost`
+(T,) bool marks the samples whose frame could not be decoded; their rows repeat the one before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +29,21 @@ class Features:
         features: (T, D) float16 or float32.
         time_s: (T,) float64, strictly increasing.
         attributes: video, backbone, weights, precision, frames, fingerprint, fps, format_version.
+        lost: (T,) bool, samples whose frame could not be decoded.
     """
 
     features: NDArray[Any]
     time_s: NDArray[np.float64]
     attributes: Mapping[str, Any]
+    lost: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or len(self.features) != len(self.time_s):
             raise ValueError(
                 f"{len(self.time_s)} times do not fit features of shape {self.features.shape}"
             )
+        if self.lost.shape != self.time_s.shape:
+            raise ValueError(f"{len(self.time_s)} times do not fit {len(self.lost)} marks of loss")
 
 
 def write_features(
@@ -45,21 +51,36 @@ def write_features(
     features: NDArray[Any],
     time_s: NDArray[np.float64],
     attributes: Mapping[str, Any],
+    lost: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write one video's features; the same content gives the same bytes.
 
     Raises:
         ValueError: Rows and times differ in number.
     """
-    content = Features(features, time_s, attributes)
+    if lost is None:
+        lost = np.zeros(len(time_s), dtype=bool)
+    content = Features(features, time_s, attributes, lost)
     with replacing(path) as partial, h5py.File(partial, "w", libver="v110") as file:
         data = file.create_dataset("features", data=content.features, track_times=False)
         data.attrs["axes"] = "time, feature"
         times = file.create_dataset("time_s", data=content.time_s, track_times=False)
         times.attrs["units"] = "s"
+        if content.lost.any():
+            file.create_dataset("lost", data=content.lost, track_times=False)
         for name in sorted(attributes):
             file.attrs[name] = attributes[name]
         file.attrs["format_version"] = FORMAT_VERSION
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """What a features file says of itself, without its features.
+
+    Raises:
+        PipelineError: The file is missing, damaged or of another format version.
+    """
+    with _opened(path) as file:
+        return dict(file.attrs)
 
 
 def read_features(path: Path) -> Features:
@@ -68,6 +89,14 @@ def read_features(path: Path) -> Features:
     Raises:
         PipelineError: The file is missing, damaged or of another format version.
     """
+    with _opened(path) as file:
+        time_s = file["time_s"][:]
+        lost = file["lost"][:] if "lost" in file else np.zeros(len(time_s), dtype=bool)
+        return Features(file["features"][:], time_s, dict(file.attrs), lost)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             version = int(file.attrs.get("format_version", 0))
@@ -76,7 +105,7 @@ def read_features(path: Path) -> Features:
                     f"{path}: format version {version}, this program reads {FORMAT_VERSION}. "
                     "Remove the file and run `dvc repro`."
                 )
-            return Features(file["features"][:], file["time_s"][:], dict(file.attrs))
+            yield file
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found. `dvc repro features` makes it.") from None
     except (OSError, KeyError) as error:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.atomic import replacing
+from pipeline.atomic import remove_abandoned, replacing
 
 
 def store_root() -> Path:
@@ -40,6 +40,8 @@ def file_hash(path: Path) -> str:
 class Store:
     """The results of one kind: frames, features, backbones or temporal models.
 
+    Opening it removes what killed runs left half-written.
+
     Args:
         kind: Name of the folder.
         ending: Of the files, `h5` or `safetensors`.
@@ -48,6 +50,7 @@ class Store:
     def __init__(self, kind: str, ending: str = "h5") -> None:
         self.folder = store_root() / kind
         self._ending = ending
+        remove_abandoned(self.folder)
 
     def path(self, name: str) -> Path:
         """Where the result of this fingerprint lies, or will lie once it is finished."""

@@ -15,7 +15,7 @@ class Segments:
     Attributes:
         label: (R,) label of each run.
         start: (R,) first frame.
-        end: (R,) frame behind the last.
+        end: (R,) frame after the last.
     """
 
     label: Labels

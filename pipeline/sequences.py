@@ -94,6 +94,8 @@ class Sequence:
 def read_split(split: str, features: Path = FEATURES, index: Path = INDEX) -> list[Sequence]:
     """The videos of a split, in the order of splits.csv, without those skipped as damaged.
 
+    Training videos have no label where a damaged frame was lost.
+
     Raises:
         PipelineError: A video has no features, or its features come from another backbone than
             those of the videos before it.
@@ -106,11 +108,14 @@ def read_split(split: str, features: Path = FEATURES, index: Path = INDEX) -> li
             continue
         path = features / f"{video}.h5"
         content = read_features(path)
-        runs = labels[labels["video"] == video]
+        classes = phases_at(content.time_s, labels[labels["video"] == video], phases, index)
+        if split == "train":
+            # Their rows repeat another frame's. Elsewhere they count: the truth is known.
+            classes[content.lost] = -1
         sequence = Sequence(
             video=video,
             features=content.features,
-            target=FrameTarget(phases_at(content.time_s, runs, phases, index)),
+            target=FrameTarget(classes),
             time_s=content.time_s,
             fps=float(content.attributes["fps"]),
             weights_hash=str(content.attributes["weights_hash"]),

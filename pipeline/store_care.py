@@ -3,20 +3,21 @@
 import time
 from pathlib import Path
 
+from pipeline.atomic import is_abandoned
 from pipeline.result_store import store_root
 
 _DAY_S = 24 * 60 * 60
 
 
 def describe() -> str:
-    """One line per kind of result: number of files and their size."""
-    lines = [
-        f"{folder.name:<10} {len(files):>6} files  {_size(files)}"
-        for folder in _kinds()
-        if (files := _files(folder))
-    ]
+    """One line per kind of result, and one for half-written files: their number and size."""
+    results = {
+        folder.name: [file for file in _files(folder) if not _partial(file)] for folder in _kinds()
+    }
     everything = [file for folder in _kinds() for file in _files(folder)]
-    return "\n".join([*lines, f"{'total':<10} {len(everything):>6} files  {_size(everything)}"])
+    results["partial"] = [file for file in everything if _partial(file)]
+    lines = [_line(kind, files) for kind, files in results.items() if files]
+    return "\n".join([*lines, _line("total", everything)])
 
 
 def prune(keep_days: float, dry_run: bool = False) -> str:
@@ -33,8 +34,7 @@ def prune(keep_days: float, dry_run: bool = False) -> str:
         file
         for folder in _kinds()
         for file in _files(folder)
-        # A partial file younger than a day may belong to a run that is still going.
-        if file.stat().st_mtime < (time.time() - _DAY_S if _partial(file) else oldest)
+        if (is_abandoned(file) if _partial(file) else file.stat().st_mtime < oldest)
     ]
     text = f"{len(going)} files, {_size(going)}"
     if dry_run:
@@ -55,6 +55,10 @@ def _files(folder: Path) -> list[Path]:
 
 def _partial(file: Path) -> bool:
     return file.suffix == ".partial"
+
+
+def _line(kind: str, files: list[Path]) -> str:
+    return f"{kind:<10} {len(files):>6} files  {_size(files)}"
 
 
 def _size(files: list[Path]) -> str:

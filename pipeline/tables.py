@@ -1,4 +1,4 @@
-"""The small tables of data/index that every stage meets through, and skipped.csv."""
+"""The small tables of data/index that every stage meets through, and those of damaged videos."""
 
 import math
 from pathlib import Path
@@ -28,6 +28,7 @@ _COLUMNS = {
     "splits.csv": ["video", "split"],
     "phases.csv": ["phase"],
     "skipped.csv": ["video", "reason"],
+    "masked.csv": ["video", "lost", "samples"],
     "tools.csv": ["video", "time_s"],
 }
 _TEXT = {
@@ -63,6 +64,12 @@ def read_tools(folder: Path = INDEX) -> pd.DataFrame:
 def read_skipped(folder: Path) -> pd.DataFrame:
     """skipped.csv of data/frames or features: damaged videos that were left out, and why."""
     return _read(folder / "skipped.csv")
+
+
+def read_masked(folder: Path) -> pd.DataFrame:
+    """masked.csv of data/frames or features: how many samples damaged videos lost, of how many."""
+    path = folder / "masked.csv"
+    return _read(path) if path.is_file() else pd.DataFrame(columns=_COLUMNS["masked.csv"])
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

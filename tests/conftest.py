@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,4 +35,29 @@ def project(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     make_project()
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def _evaluated(tmp_path_factory):
+    """The folder of `project` after the evaluate stage, made once per test process."""
+    from scored_project import make_project
+
+    from pipeline.evaluate import stage
+
+    folder, before = tmp_path_factory.mktemp("evaluated"), Path.cwd()
+    os.chdir(folder)
+    try:
+        make_project()
+        stage.run()
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def evaluated(_evaluated, tmp_path, monkeypatch):
+    """A copy of `project` in which the evaluate stage has run, as the current folder."""
+    shutil.copytree(_evaluated, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path

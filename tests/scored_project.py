@@ -22,12 +22,16 @@ def write_video(name, length, weights="w"):
     """Features, and frames whose grey says which one it is."""
     values = np.random.default_rng(length).normal(size=(length, D)).astype(np.float16)
     attributes = {"video": name, "fps": 1.0, "weights_hash": weights, "fingerprint": name}
+    attributes |= {"crop": 48, "frames_fingerprint": f"frames of {name}"}
+    attributes |= {"backbone_parameters": 11_176_512, "backbone_flops_per_frame": 167_000_000}
     write_features(Path(f"features/videos/{name}.h5"), values, np.arange(float(length)), attributes)
     jpegs = [
         cv2.imencode(".jpg", np.full((48, 64, 3), 4 * i % 256, np.uint8))[1] for i in range(length)
     ]
     frames = [(jpeg.tobytes(), float(i)) for i, jpeg in enumerate(jpegs)]
-    write_frames(Path(f"data/frames/{name}.h5"), frames, {"video": name})
+    write_frames(
+        Path(f"data/frames/{name}.h5"), frames, {"video": name, "fingerprint": f"frames of {name}"}
+    )
 
 
 def make_project():
@@ -48,13 +52,16 @@ def make_project():
     save_checkpoint(
         Path("models/backbone.safetensors"),
         {"w": torch.zeros(1)},
-        {"name": "resnet18", "weights": "random", "transform": {"crop_px": 32}},
+        {
+            **{"name": "resnet18", "weights": "random", "transform": {"crop_px": 32}},
+            "params": {"name": "resnet18", "weights": "/secret/place/w.pth", "crop": None},
+        },
     )
     torch.manual_seed(0)
     header = {
         **{"kind": "rnn", "model": MODEL, "dim": D, "classes": list(CHOLEC80), "causal": True},
         **{"weights_hash": "w", "fps": 1.0, "seed": 1, "train": {"lr": 0.1}, "epochs": 2},
-        **{"best_epoch": 1, "classes_seen": list(CHOLEC80[:3])},
+        **{"best_epoch": 1, "classes_seen": list(CHOLEC80[:3]), "frames": {"fps": 1.0}},
     }
     weights = rebuilt(header).state_dict()
     save_checkpoint(Path("models/temporal.safetensors"), weights, header)

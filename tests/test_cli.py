@@ -28,8 +28,8 @@ def test_help_index_frames_compare_and_score_import_no_torch():
     )
     assert run("-c", code).returncode == 0
     code = (
-        "import sys, pipeline.compare.sides, pipeline.compare.comparison, "
-        "pipeline.score.scoring, pipeline.score.video_labels, pipeline.report.paper; "
+        "import sys, pipeline.compare.reports, pipeline.compare.comparison, "
+        "pipeline.score.scoring, pipeline.score.video_labels, pipeline.report.paper_pictures; "
         "sys.exit('torch' in sys.modules)"
     )
     assert run("-c", code).returncode == 0

@@ -1,33 +1,49 @@
 """What a run takes of the machine: processors and memory."""
 
+import builtins
+import io
+import os
 import platform
 import subprocess
 import sys
 
 import pytest
 
-from pipeline import runtime
 from pipeline.runtime import RuntimeParams, cores
 
 
-@pytest.mark.parametrize(("limit", "expected"), [("150000 100000", 2), ("50000 100000", 1)])
-def test_a_container_with_less_processor_time_is_given_fewer_threads(
-    tmp_path, monkeypatch, limit, expected
-):
-    (tmp_path / "cpu.max").write_text(limit + "\n")
-    monkeypatch.setattr(runtime, "_CPU_MAX", tmp_path / "cpu.max")
-    monkeypatch.setattr(runtime.os, "sched_getaffinity", lambda _: range(64), raising=False)
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 64)]
+)
+def test_a_container_with_less_processor_time_is_given_fewer_threads(monkeypatch, limit, expected):
+    """The file is that of control groups, version 2, as Docker's --cpus writes it."""
+    opened = builtins.open
+    exists = os.path.exists
+    limits = "/sys/fs/cgroup/cpu.max"
+
+    def fake(path, *arguments, **options):
+        return io.StringIO(limit + "\n") if path == limits else opened(path, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "open", fake)
+    monkeypatch.setattr(os.path, "exists", lambda path: path == limits or exists(path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
     assert cores() == expected
     assert RuntimeParams().thread_count == RuntimeParams().worker_count == expected
 
 
-@pytest.mark.parametrize("content", ["max 100000\n", None])
-def test_without_a_limit_all_processors_are_used(tmp_path, monkeypatch, content):
-    if content:
-        (tmp_path / "cpu.max").write_text(content)
-    monkeypatch.setattr(runtime, "_CPU_MAX", tmp_path / "cpu.max")
-    monkeypatch.setattr(runtime.os, "sched_getaffinity", lambda _: range(64), raising=False)
-    assert cores() == 64
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
+def test_a_process_bound_to_one_processor_uses_one():
+    one = min(os.sched_getaffinity(0))
+    found = subprocess.check_output(
+        [
+            sys.executable,
+            "-c",
+            f"import os; os.sched_setaffinity(0, [{one}])\n"
+            "from pipeline.runtime import cores; print(cores())",
+        ]
+    )
+    assert int(found) == 1
 
 
 # How often the kernel had to hand out a page for 64 MiB that were free a moment ago.

@@ -1,5 +1,10 @@
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import cv2
 import h5py
@@ -11,7 +16,7 @@ from pipeline.atomic import replacing, write_text
 from pipeline.checkpoint import load_checkpoint, read_header, save_checkpoint
 from pipeline.errors import PipelineError, VideoError
 from pipeline.feature_store import read_features, write_features
-from pipeline.frame_store import FrameFile, write_frames
+from pipeline.frame_store import FrameFile, Samples, write_frames
 from pipeline.result_store import Store, fingerprint
 from pipeline.store_care import describe, prune
 from pipeline.tables import read_splits, write_table
@@ -47,6 +52,43 @@ def test_frames_come_back_with_times_and_attributes(tmp_path):
         assert frames.attributes["video"] == "v"
         np.testing.assert_allclose(frames.time_s, np.arange(300) / 5)
         assert abs(int(frames.image(9)[12, 20, 0]) - 63) <= 2
+        np.testing.assert_array_equal(frames.time_s, frames.frame_time_s)
+        np.testing.assert_array_equal(frames.kept, np.arange(300))
+
+
+def test_samples_share_frames_and_may_lack_theirs(tmp_path):
+    path = tmp_path / "v.h5"
+    rows = np.array([[0], [0], [-1], [1], [1]])
+    samples = Samples(rows, np.array([0, 0.5, 1, 1.2, 2]))
+    assert write_frames(path, images(2), {"video": "v"}, samples) == 5
+    with FrameFile(path) as frames:
+        assert (len(frames), len(frames.frame_time_s)) == (5, 2)
+        assert [frames.sample_frames(k).tolist() for k in range(5)] == rows.tolist()
+        np.testing.assert_array_equal(frames.image(4), frames.image(3))
+        np.testing.assert_array_equal(frames.jpeg(1), frames.frame_jpeg(0))
+        assert frames.kept.tolist() == [0, 1, 3, 4]
+        assert frames.attributes["lost_samples"] == 1
+        with pytest.raises(IndexError, match=r"v\.h5: the frame of sample 2 was lost"):
+            frames.image(2)
+
+
+def test_a_clip_ends_at_its_sample(tmp_path):
+    clips = Samples(np.array([[0, 0, 1], [1, 2, 3]]), np.array([0.2, 0.6]))
+    write_frames(tmp_path / "v.h5", images(4), {}, clips)
+    with FrameFile(tmp_path / "v.h5") as frames:
+        assert frames.sample_frames(1).tolist() == [1, 2, 3]
+        np.testing.assert_array_equal(frames.jpeg(1), frames.frame_jpeg(3))
+
+
+def test_samples_must_fit_their_times_and_frames(tmp_path):
+    with pytest.raises(ValueError, match="do not fit"):
+        Samples(np.zeros((2, 1), np.int64), np.arange(3.0))
+    with pytest.raises(ValueError, match="must rise"):
+        Samples(np.zeros((2, 1), np.int64), np.zeros(2))
+    samples = Samples(np.array([[2]]), np.zeros(1))
+    with pytest.raises(ValueError, match="2 frames came, 3 are needed"):
+        write_frames(tmp_path / "v.h5", images(2), {}, samples)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_same_frames_and_features_give_the_same_bytes(tmp_path):
@@ -124,8 +166,9 @@ def test_prune_removes_what_is_old_and_keeps_what_was_used(tmp_path, monkeypatch
     store = Store("frames")
     for name in ("old", "new"):
         write_text(store.path(name), "x" * 1000)
-    partial = store.folder / ".dead.h5.1.partial"
+    partial = store.folder / ".dead.h5.00000000-1.partial"
     partial.write_text("half")
+    assert describe().splitlines()[1].split() == ["partial", "1", "files", "4", "B"]
     long_ago = 1_000_000_000
     for path in (store.path("old"), partial):
         os.utime(path, (long_ago, long_ago))
@@ -134,6 +177,44 @@ def test_prune_removes_what_is_old_and_keeps_what_was_used(tmp_path, monkeypatch
     prune(30)
     assert [path.name for path in store.folder.iterdir()] == ["new.h5"]
     assert "frames" in describe()
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from pipeline.atomic import replacing
+from pipeline.result_store import Store
+
+with replacing(Store("frames").path("result")) as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+def test_what_a_killed_process_left_half_written_is_counted_and_then_removed(workplace):
+    run = [sys.executable, "-c", KILLED]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    assert subprocess.run(run, env=environment, check=False).returncode == -signal.SIGKILL
+    folder = workplace / ".store/frames"
+    (left,) = folder.iterdir()
+    assert describe().splitlines()[0].split() == ["partial", "1", "files", "4", "B"]
+    dead = left.read_text(), left.name
+    with replacing(folder / "other.h5") as living:
+        living.write_text("half")
+        machine = dead[1].split(".")[-2].split("-")[0]
+        foreign = folder / dead[1].replace(machine, "0" * 8)
+        foreign.write_text("half")  # another machine's, on a shared disk
+        Store("frames")
+        assert sorted(folder.iterdir()) == sorted([living, foreign])
+        yesterday = time.time() - 25 * 60 * 60
+        os.utime(foreign, (yesterday, yesterday))
+        reused = folder / living.name.replace("other", "older")
+        reused.write_text("half")  # written before the process that has its number now
+        os.utime(reused, (yesterday, yesterday))
+        Store("frames")
+        assert list(folder.iterdir()) == [living]
+    assert [path.name for path in folder.iterdir()] == ["other.h5"]
 
 
 def test_identifiers_that_look_like_numbers_stay_text(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.backbone.classifier import batch_norms
 from pipeline.backbone.labelled_frames import LabelledFrames
@@ -34,7 +35,7 @@ def adapt(
     neither the order of the batches nor a momentum plays a part.
 
     Args:
-        network: A CNN of pipeline/networks/cnn.py; its weights stay, its statistics change.
+        network: A backbone's; its weights stay, its statistics change.
         frames: Whose images to use.
         transform: That of evaluation.
         batch: Frames per forward pass.
@@ -65,39 +66,41 @@ def mixed_batches(frames: LabelledFrames, batch: int) -> list[NDArray[np.intp]]:
     """Batches that each span all videos from start to end, and differ by one frame at most.
 
     Frames of one moment would be normalised by statistics of that moment. The batches depend on
-    the names of the videos only, not on the order in which they are listed.
+    the content of the videos only, not on their names, nor on the order in which they are listed.
     """
-    names = np.array([path.stem for path in frames.containers])
-    order = np.lexsort((frames.sample, names[frames.video]))
+    contents = np.array(frames.fingerprints)
+    order = np.lexsort((frames.sample, contents[frames.video]))
     count = max(1, len(order) // batch)
     return [order[first::count] for first in range(count)]
 
 
-def spread(frames: LabelledFrames, per_video: int | None) -> LabelledFrames:
+def evenly_spaced(frames: LabelledFrames, per_video: int | None) -> LabelledFrames:
     """So many frames of each video, evenly spaced; all where it has no more."""
     if per_video is None:
         return frames
-    rows = []
+    chosen = []
     for video in range(len(frames.containers)):
-        own = np.flatnonzero(frames.video == video)
-        if len(own) > per_video:
-            own = own[np.linspace(0, len(own) - 1, per_video).round().astype(np.intp)]
-        rows.append(own)
-    return frames.take(np.concatenate(rows or [np.zeros(0, dtype=np.intp)]))
+        rows = np.flatnonzero(frames.video == video)
+        if len(rows) > per_video:
+            rows = rows[np.linspace(0, len(rows) - 1, per_video).round().astype(np.intp)]
+        chosen.append(rows)
+    return frames.take(np.concatenate(chosen or [np.zeros(0, dtype=np.intp)]))
 
 
 @contextmanager
-def _measured(network: nn.Module) -> Iterator[dict[nn.BatchNorm2d, list[Any]]]:
+def _measured(network: nn.Module) -> Iterator[dict[_BatchNorm, list[Any]]]:
     """Sums of frames, of means and of mean squares of the input of each batch norm."""
     norms = list(batch_norms(network))
-    sums: dict[nn.BatchNorm2d, list[Any]] = {norm: [0, 0.0, 0.0] for norm in norms}
+    sums: dict[_BatchNorm, list[Any]] = {norm: [0, 0.0, 0.0] for norm in norms}
 
     def measure(norm: nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        assert isinstance(norm, nn.BatchNorm2d)
+        assert isinstance(norm, _BatchNorm)
         x = inputs[0].double()
+        # Over all but the channels: of an image, of a clip, or of a vector.
+        axes = (0, *range(2, x.dim()))
         sums[norm][0] += len(x)
-        sums[norm][1] = sums[norm][1] + len(x) * x.mean(dim=(0, 2, 3))
-        sums[norm][2] = sums[norm][2] + len(x) * x.square().mean(dim=(0, 2, 3))
+        sums[norm][1] = sums[norm][1] + len(x) * x.mean(dim=axes)
+        sums[norm][2] = sums[norm][2] + len(x) * x.square().mean(dim=axes)
 
     handles = [norm.register_forward_pre_hook(measure) for norm in norms]
     for norm in norms:

@@ -1,14 +1,16 @@
-"""The CNN with a head of phases and, where there are labels, one of tools."""
+"""The backbone with a head of classes and, where there are labels, one of tools."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from pipeline.networks.backbones.cnn import build_cnn, feature_size
+from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
 
 # Of the published two-layer head.
@@ -17,82 +19,89 @@ _DROPOUT = 0.5
 
 
 class FrameClassifier(nn.Module):
-    """Images (B, 3, H, W) uint8 to phase logits (B, C) and tool logits (B, K).
+    """Images (B, 3, H, W) uint8 to class logits (B, C) and tool logits (B, K).
 
     Args:
-        name: Architecture of the CNN.
+        backbone: Network, blocks and pool.
         transform: Mean and scale of the pixels.
-        phases: C.
-        tools: K, or 0.
+        num_classes: C.
+        num_tools: K, or 0.
         head: "linear" or "mlp".
-        checkpointing: Recompute each child's activations in the backward pass.
+        checkpointing: Recompute each block's activations in the backward pass.
     """
 
     def __init__(
         self,
-        name: str,
+        backbone: Backbone,
         transform: Transform,
-        phases: int,
-        tools: int,
-        head: str,
+        num_classes: int,
+        num_tools: int,
+        head: Literal["linear", "mlp"],
         checkpointing: bool,
     ) -> None:
         super().__init__()
-        self.cnn = build_cnn(name)
+        self.backbone = backbone.network
         self.transform = transform
-        self.checkpointing = checkpointing
-        width = feature_size(name)
-        self.phases: nn.Module = nn.Linear(width, phases)
+        # Blocks and pool are parts of the network, whose weights must not get a second name here.
+        self._parts = backbone
+        self._checkpointing = checkpointing
+        self.head: nn.Module = nn.Linear(backbone.dim, num_classes)
         if head == "mlp":
-            self.phases = nn.Sequential(
-                nn.Linear(width, _HIDDEN),
+            self.head = nn.Sequential(
+                nn.Linear(backbone.dim, _HIDDEN),
                 nn.ReLU(),
                 nn.Dropout(_DROPOUT),
-                nn.Linear(_HIDDEN, phases),
+                nn.Linear(_HIDDEN, num_classes),
             )
-        self.tools = nn.Linear(width, tools) if tools else None
+        self.tool_head = nn.Linear(backbone.dim, num_tools) if num_tools else None
 
-    def children_of_cnn(self) -> list[nn.Module]:
-        """What the strategies freeze, from the image to the top, without pooling and classifier.
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """Of the backbone, from the image to the top."""
+        return self._parts.blocks()
 
-        A ResNet's own children (stem: conv, norm, ReLU, pool; then four layers); of an
-        EfficientNet those of its `features`, which is all that it has.
-        """
-        features = getattr(self.cnn, "features", None)
-        if isinstance(features, nn.Sequential):
-            return list(features)
-        return [child for name, child in self.cnn.named_children() if name not in ("avgpool", "fc")]
+    @property
+    def pool(self) -> nn.Module:
+        """From the last block to the features."""
+        return self._parts.pool
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits of phases (B, C) and tools (B, K)."""
+        """Logits of classes (B, C) and tools (B, K)."""
         x = self.transform.normalise(images).contiguous(memory_format=torch.channels_last)
-        for child in self.children_of_cnn():
-            if self.checkpointing and any(p.requires_grad for p in child.parameters()):
-                contexts = partial(_contexts, child)
-                x = checkpoint(child, x, use_reentrant=False, context_fn=contexts)
+        for block in self.blocks:
+            if self._checkpointing and any(p.requires_grad for p in block.parameters()):
+                contexts = partial(_contexts, block)
+                x = checkpoint(block, x, use_reentrant=False, context_fn=contexts)
             else:
-                x = child(x)
-        features = torch.flatten(self.cnn.avgpool(x), 1)  # type: ignore[operator]
-        tools = features[:, :0] if self.tools is None else self.tools(features)
-        return self.phases(features), tools
+                x = block(x)
+        features = self.pool(x)
+        tools = features[:, :0] if self.tool_head is None else self.tool_head(features)
+        return self.head(features), tools
+
+    def synchronise_batch_norm(self) -> None:
+        """Let each batch norm take mean and variance over the GPUs of all processes.
+
+        Call it before an optimizer takes the parameters. Names in the state of the network stay.
+        """
+        nn.SyncBatchNorm.convert_sync_batchnorm(self.backbone)  # type: ignore[no-untyped-call]
 
 
-def batch_norms(module: nn.Module) -> Iterator[nn.BatchNorm2d]:
-    """The batch norms of a network."""
-    return (m for m in module.modules() if isinstance(m, nn.BatchNorm2d))
+def batch_norms(module: nn.Module) -> Iterator[_BatchNorm]:
+    """The batch norms of a network; a transformer has none."""
+    return (m for m in module.modules() if isinstance(m, _BatchNorm))
 
 
 def _contexts(
-    child: nn.Module,
+    block: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _without_statistics(child)
+    return nullcontext(), _without_statistics(block)
 
 
 @contextmanager
-def _without_statistics(child: nn.Module) -> Iterator[None]:
+def _without_statistics(block: nn.Module) -> Iterator[None]:
     """Activations that are computed again must not move the running statistics a second time."""
     # Momentum 0 adds nothing; without tracking, other tensors would be saved than the first time.
-    norms = [(norm, norm.momentum) for norm in batch_norms(child) if norm.training]
+    norms = [(norm, norm.momentum) for norm in batch_norms(block) if norm.training]
     for norm, _ in norms:
         norm.momentum = 0.0
     try:

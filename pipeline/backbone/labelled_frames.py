@@ -1,23 +1,11 @@
-"""The frames of a split with their phases and tools, met by time."""
+"""Frames of several videos with what is known of each."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-
-from pipeline.frame_labels import phases_at
-from pipeline.frame_store import FrameFile
-from pipeline.paths import FRAMES, INDEX
-from pipeline.tables import (
-    read_labels,
-    read_phases,
-    read_skipped,
-    read_splits,
-    read_tools,
-)
-from pipeline.timebase import labels_at
 
 
 @dataclass(frozen=True)
@@ -28,8 +16,8 @@ class LabelledFrames:
         containers: (V,) files of the videos.
         fingerprints: (V,) of their content.
         video: (N,) int64, row of `containers`.
-        sample: (N,) int64, the frame in its container.
-        phase: (N,) int64 class, -1 where unlabelled.
+        sample: (N,) int64, on the video's timeline.
+        labels: (N,) int64 class, -1 where unlabelled.
         tools: (N, K) float32 of 0 and 1, NaN where unlabelled; K may be 0.
     """
 
@@ -37,13 +25,13 @@ class LabelledFrames:
     fingerprints: tuple[str, ...]
     video: NDArray[np.int64]
     sample: NDArray[np.int64]
-    phase: NDArray[np.int64]
+    labels: NDArray[np.int64]
     tools: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if not len(self.video) == len(self.sample) == len(self.phase) == len(self.tools):
+        if not len(self.video) == len(self.sample) == len(self.labels) == len(self.tools):
             raise ValueError(
-                f"{len(self.video)} videos, {len(self.sample)} samples, {len(self.phase)} phases "
+                f"{len(self.video)} videos, {len(self.sample)} samples, {len(self.labels)} labels "
                 f"and {len(self.tools)} rows of tools are not aligned"
             )
 
@@ -55,78 +43,36 @@ class LabelledFrames:
         return f"{self.containers[self.video[row]].stem}_{self.sample[row]:06d}"
 
     def labelled(self) -> "LabelledFrames":
-        """Only the frames that have a phase."""
-        return self.take(np.flatnonzero(self.phase >= 0))
+        """Only the frames that have a class."""
+        return self.take(np.flatnonzero(self.labels >= 0))
+
+    def without_tools(self) -> "LabelledFrames":
+        """The same frames with no tool known: K is 0."""
+        return replace(self, tools=self.tools[:, :0])
 
     def take(self, rows: NDArray[np.intp]) -> "LabelledFrames":
         """These rows, in this order."""
-        return LabelledFrames(
-            self.containers,
-            self.fingerprints,
-            self.video[rows],
-            self.sample[rows],
-            self.phase[rows],
-            self.tools[rows],
+        return replace(
+            self,
+            video=self.video[rows],
+            sample=self.sample[rows],
+            labels=self.labels[rows],
+            tools=self.tools[rows],
         )
 
+    def identity(self) -> list[list[str]]:
+        """What a training takes of each video, without its name: for a fingerprint.
 
-def read_frames(
-    splits: tuple[str, ...], labels: bool = True, frames: Path = FRAMES, index: Path = INDEX
-) -> LabelledFrames:
-    """All frames of the videos of these splits, without the videos skipped as damaged.
-
-    Args:
-        splits: Some of train, val, test.
-        labels: Whether phases and tools are read; without them all rows are unlabelled.
-        frames: Folder of containers.
-        index: Folder of tables.
-
-    Raises:
-        PipelineError: A container is missing, or a label is none of the phases.
-    """
-    table = read_splits(index)
-    skipped = set(read_skipped(frames)["video"])
-    wanted = table[table["split"].isin(splits) & ~table["video"].isin(skipped)]["video"]
-    phases = read_phases(index) if labels else ()
-    runs = read_labels(index) if labels else None
-    tools = read_tools(index) if labels else None
-    names = [] if tools is None else [c for c in tools.columns if c not in ("video", "time_s")]
-    containers: list[Path] = []
-    fingerprints: list[str] = []
-    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
-    for video in wanted:
-        path = frames / f"{video}.h5"
-        with FrameFile(path) as file:
-            time_s = file.time_s
-            fingerprints.append(str(file.attributes["fingerprint"]))
-        containers.append(path)
-        phase = np.full(len(time_s), -1, dtype=np.int64)
-        present = np.full((len(time_s), len(names)), np.nan, dtype=np.float32)
-        if runs is not None:
-            phase = phases_at(time_s, runs[runs["video"] == video], phases, index)
-        if tools is not None and names:
-            present = _tools(time_s, tools[tools["video"] == video], names)
-        parts.append((np.arange(len(time_s)), phase, present))
-    return LabelledFrames(
-        tuple(containers),
-        tuple(fingerprints),
-        np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts]).astype(np.int64),
-        np.concatenate([part[0] for part in parts] or [np.zeros(0, np.int64)]),
-        np.concatenate([part[1] for part in parts] or [np.zeros(0, np.int64)]),
-        np.concatenate([part[2] for part in parts] or [np.zeros((0, len(names)), np.float32)]),
-    )
-
-
-def _tools(
-    time_s: NDArray[np.float64], rows: pd.DataFrame, names: list[str]
-) -> NDArray[np.float32]:
-    """The tools of each frame: those of the label row at its time, valid until the next row."""
-    starts = rows["time_s"].to_numpy(dtype=np.float64)
-    if len(starts) == 0:
-        return np.full((len(time_s), len(names)), np.nan, dtype=np.float32)
-    # The rows stand for seconds; the last of a gap, and of all, is valid as long as the shortest.
-    step_s = float(np.diff(starts).min()) if len(starts) > 1 else 1.0
-    row = labels_at(time_s, starts, starts + step_s, np.arange(len(starts), dtype=np.int64))
-    found = rows[names].to_numpy(dtype=np.float32)[np.maximum(row, 0)]
-    found[row < 0] = np.nan
-    return found
+        Returns:
+            For each video, in order: the fingerprint of its frames, and a hash over samples, labels
+            and tools. Videos without a row are left out.
+        """
+        by_video = np.argsort(self.video, kind="stable")
+        videos, starts = np.unique(self.video[by_video], return_index=True)
+        found = []
+        for video, rows in zip(videos, np.split(by_video, starts[1:]), strict=False):
+            digest = hashlib.sha256()
+            for column in (self.sample, self.labels, np.nan_to_num(self.tools, nan=-1)):
+                digest.update(np.ascontiguousarray(column[rows]).tobytes())
+            found.append([self.fingerprints[video], digest.hexdigest()])
+        return found

@@ -1,9 +1,10 @@
 """Frames from their containers, decoded and prepared in threads while the network is busy."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from pipeline.frame_store import FrameFile, decode_jpeg
 
 # Batches that wait prepared; more only hold memory.
 _BATCHES_AHEAD = 3
+# Containers kept open, since opening one takes longer than reading a frame. Some systems allow a
+# process no more than 256 open files.
+_OPEN_FILES = 128
 
 Prepare = Callable[[NDArray[np.uint8], int], torch.Tensor]
 
@@ -44,7 +48,8 @@ def load(
     """
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(workers))
-        files: dict[int, FrameFile] = {}
+        files = _OpenFiles(_OPEN_FILES)
+        stack.callback(files.close)
         waiting: deque[list[Future[torch.Tensor]]] = deque()
 
         def work(jpeg: NDArray[np.uint8], row: int) -> torch.Tensor:
@@ -60,11 +65,9 @@ def load(
         for batch in batches:
             futures = []
             for row in batch:
-                video = int(frames.video[row])
-                if video not in files:
-                    files[video] = stack.enter_context(FrameFile(frames.containers[video]))
                 # HDF5 is read here, by one thread: its library is not made for several.
-                jpeg = files[video].jpeg(int(frames.sample[row]))
+                file = files.open(frames.containers[int(frames.video[row])])
+                jpeg = file.jpeg(int(frames.sample[row]))
                 futures.append(pool.submit(work, jpeg, int(row)))
             waiting.append(futures)
             if len(waiting) > _BATCHES_AHEAD:
@@ -78,3 +81,28 @@ def to_device(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda":
         images = images.pin_memory()  # a copy from other memory would wait for that step
     return images.to(device, non_blocking=True)
+
+
+class _OpenFiles:
+    """Containers that stay open, so many at most: the one used longest ago is closed first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._files: OrderedDict[Path, FrameFile] = OrderedDict()
+
+    def open(self, path: Path) -> FrameFile:
+        if path in self._files:
+            self._files.move_to_end(path)
+            return self._files[path]
+        if len(self._files) == self._most:
+            _close(self._files.popitem(last=False)[1])
+        self._files[path] = FrameFile(path)
+        return self._files[path]
+
+    def close(self) -> None:
+        while self._files:
+            _close(self._files.popitem()[1])
+
+
+def _close(file: FrameFile) -> None:
+    file.__exit__(None, None, None)

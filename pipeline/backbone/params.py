@@ -1,20 +1,20 @@
 """The section `backbone` of params.yaml."""
 
-from typing import Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline.backbone.params_finetune import AdabnParams, FinetuneParams
 from pipeline.settings import Section
 
 
 class BackboneParams(Section):
-    """Which CNN, where its weights come from, and what is done to them.
+    """Which network, where its weights come from, and what is done to them.
 
     Attributes:
-        name: Architecture, as torchvision spells it.
-        weights: A torchvision weight (IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT), the path of a .pth,
-            .pt or .safetensors file, or `random` (drawn from `seed`).
+        name: One of a family of pipeline/networks/backbones.
+        weights: Published weights (for most IMAGENET1K_V1 or DEFAULT), the path of a .pth, .pt or
+            .safetensors file, or `random` (drawn from `seed`).
         mode: `frozen` uses the weights as they are. `finetune` trains them on the training
             videos. `adabn` estimates the batch-norm statistics anew on the videos of a split
             (Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2016).
@@ -25,9 +25,7 @@ class BackboneParams(Section):
         adabn: For the modes with adabn.
     """
 
-    name: Literal[
-        "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "efficientnet_b5"
-    ] = "resnet50"
+    name: str = "resnet50"
     weights: str = Field("random", min_length=1)
     mode: Literal["frozen", "finetune", "adabn", "finetune_adabn"] = "frozen"
     crop: int | None = Field(None, ge=32)
@@ -36,7 +34,7 @@ class BackboneParams(Section):
 
     @property
     def finetunes(self) -> bool:
-        """Whether the CNN is trained here."""
+        """Whether the network is trained here."""
         return self.mode in ("finetune", "finetune_adabn")
 
     @property
@@ -44,13 +42,13 @@ class BackboneParams(Section):
         """Whether batch-norm statistics are estimated here."""
         return self.mode in ("adabn", "finetune_adabn")
 
-    @model_validator(mode="after")
-    def _leaves_something_to_train(self) -> Self:
-        # A ResNet has eight children with weights below its pooling, EfficientNet nine.
-        most = 8 if self.name.startswith("efficientnet") else 7
-        if self.finetune.strategy == "freeze_until" and self.finetune.freeze_until > most:
-            raise ValueError(
-                f"finetune.freeze_until is {self.finetune.freeze_until}, which freezes all of "
-                f"{self.name}. Allowed: 1 to {most}; strategy: head trains the head alone"
-            )
-        return self
+    def deciding(self) -> dict[str, Any]:
+        """What this mode reads of the section, beside name, weights and mode."""
+        found: dict[str, Any] = {}
+        if self.mode != "frozen":
+            found["crop"] = self.crop
+        if self.finetunes:
+            found["finetune"] = self.finetune.deciding()
+        if self.adapts:
+            found["adabn"] = self.adabn.model_dump()
+        return found

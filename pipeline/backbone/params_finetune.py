@@ -1,10 +1,22 @@
-"""The section `backbone.finetune` of params.yaml: the spatial study."""
+"""The sections `backbone.finetune` and `backbone.adabn` of params.yaml."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.settings import Number, Section
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+# Keys that only one choice reads: (key, value) of the choice, and what is read for it alone.
+_READ_FOR = {
+    ("strategy", "two_stage"): ("unfreeze_epoch",),
+    ("strategy", "freeze_until"): ("freeze_until",),
+    ("strategy", "progressive"): ("unfreeze_every",),
+    ("scheduler", "plateau"): ("plateau_factor", "plateau_patience"),
+    ("loss", "cross_entropy"): ("label_smoothing",),
+    ("loss", "focal"): ("focal_gamma",),
+}
 
 
 class AugmentParams(Section):
@@ -33,20 +45,20 @@ class AugmentParams(Section):
 
 
 class FinetuneParams(Section):
-    """How the CNN is trained on labelled frames of the training videos.
+    """How the backbone is trained on labelled frames of the training videos.
 
     Attributes:
-        strategy: `head`: the CNN stays as it is. `whole`: all at once. `two_stage`: the head
-            alone before `unfreeze_epoch`, then all. `freeze_until`: the first children stay.
-            `progressive`: a child more from the top every `unfreeze_every` epochs.
+        strategy: `head`: the backbone stays as it is. `whole`: all at once. `two_stage`: the head
+            alone before `unfreeze_epoch`, then all. `freeze_until`: the first blocks stay.
+            `progressive`: one more block from the top every `unfreeze_every` epochs.
         unfreeze_epoch: For two_stage: the first epoch of the whole network, from 1.
-        freeze_until: For freeze_until: how many children of the network stay as they are, as
-            `list(network.children())` counts: of a ResNet 4 are the stem, 5 to 8 the layers.
+        freeze_until: For freeze_until: how many blocks stay as they are. Of a ResNet, 4 are the
+            stem and 5 to 8 its layers; of an EfficientNet, 9 are the parts of its `features`.
         unfreeze_every: For progressive, in epochs; the head trains alone for as many.
         head: A linear layer, or Linear 1024 - ReLU - Dropout 0.5 - Linear.
         lr: Learning rate of the head.
-        backbone_lr: Rate of the CNN, as a share of `lr`.
-        layer_decay: The rate of each child is that of the one above it times this.
+        backbone_lr: Rate of the backbone, as a share of `lr`.
+        layer_decay: The rate of each block is that of the one above it times this.
         weight_decay: Of AdamW.
         scheduler: `plateau` multiplies the rates by `plateau_factor` after `plateau_patience`
             epochs without a lower validation loss; `cosine` falls to zero over all epochs.
@@ -55,7 +67,7 @@ class FinetuneParams(Section):
         loss: Of the phases; focal is Lin et al. 2017 with `focal_gamma`.
         label_smoothing: Of the cross-entropy.
         focal_gamma: Of the focal loss.
-        class_weights: See pipeline/class_weights.py.
+        class_weights: See pipeline/training/class_weights.py.
         tools: Weight of the loss of tool presence (mean binary cross-entropy) beside that of the
             phases, for layouts with tool labels; 0: phases only.
         augment: See there.
@@ -90,7 +102,7 @@ class FinetuneParams(Section):
     frames_per_epoch: int | None = Field(None, ge=1)
     batch: int = Field(32, ge=2)
     accumulate: int = Field(1, ge=1)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     checkpointing: bool = False
     early_stop: int = Field(10, ge=0)
 
@@ -99,9 +111,20 @@ class FinetuneParams(Section):
         if self.strategy == "two_stage" and self.unfreeze_epoch > self.epochs:
             raise ValueError(
                 f"unfreeze_epoch is {self.unfreeze_epoch}, but there are {self.epochs} epochs: "
-                "the CNN would never train. Lower it, or set strategy: head"
+                "the backbone would never train. Lower it, or set strategy: head"
             )
         return self
+
+    def deciding(self) -> dict[str, Any]:
+        """The keys that decide the weights: those that the chosen options read.
+
+        Without `checkpointing`, which spends time to save memory and changes nothing else.
+        """
+        unread = {"checkpointing"}
+        for (key, value), names in _READ_FOR.items():
+            if getattr(self, key) != value:
+                unread |= set(names)
+        return self.model_dump(exclude=unread)
 
 
 class AdabnParams(Section):

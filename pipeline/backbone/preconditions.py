@@ -1,26 +1,70 @@
-"""What must be there before the backbone is fine-tuned: frames, tool labels, devices."""
+"""What must hold before the backbone is trained or adapted: parameters, frames, devices."""
 
 import numpy as np
+import torch
 
+from pipeline.backbone.classifier import batch_norms
 from pipeline.backbone.labelled_frames import LabelledFrames
+from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import FinetuneParams
 from pipeline.errors import PipelineError
+from pipeline.networks.backbones import build_backbone, names
 from pipeline.runtime import RuntimeParams, gpus
 
 
-def check(
+def check_backbone(params: BackboneParams) -> None:
+    """Check what only the families know: names, numbers of blocks, and batch norm.
+
+    Args:
+        params: The section `backbone`.
+
+    Raises:
+        PipelineError: No family has the name, `freeze_until` leaves nothing to train, or there is
+            no batch norm to adapt.
+    """
+    if params.name not in names():
+        raise PipelineError(
+            f"params.yaml: backbone.name: found {params.name!r}. Allowed: {', '.join(names())}."
+        )
+    if params.mode == "frozen":
+        return
+    with torch.device("meta"):  # no memory, no numbers
+        backbone = build_backbone(params.name)
+    most = len(backbone.blocks()) - 1
+    finetune = params.finetune
+    if (
+        params.finetunes
+        and finetune.strategy == "freeze_until"
+        and not 1 <= finetune.freeze_until <= most
+    ):
+        raise PipelineError(
+            f"params.yaml: backbone.finetune.freeze_until: found {finetune.freeze_until}, which "
+            f"freezes all of {params.name}. Allowed: 1 to {most}; strategy: head trains the head "
+            "alone."
+        )
+    if params.adapts and not any(True for _ in batch_norms(backbone.network)):
+        raise PipelineError(
+            f"params.yaml: backbone.mode: found {params.mode}, but {params.name} has no batch "
+            "norm to adapt. Allowed for it: frozen, finetune."
+        )
+
+
+def check_training(
     training: LabelledFrames,
     validation: LabelledFrames,
     params: FinetuneParams,
     runtime: RuntimeParams,
 ) -> None:
-    """Raise a PipelineError where a training could not end well, before hours are spent on it.
+    """Stop a training that could not end well, before hours are spent on it.
 
     Args:
         training: Labelled frames to learn from.
         validation: Labelled frames to choose the weights by.
         params: The section `backbone.finetune`.
         runtime: Device and devices.
+
+    Raises:
+        PipelineError: Frames, tool labels or devices are missing, or do not fit the parameters.
     """
     if not len(training):
         raise PipelineError(
@@ -33,25 +77,34 @@ def check(
             f"{params.early_stop}. Give val a video (split in params.yaml), or set "
             "backbone.finetune.early_stop: 0, which trains all epochs and keeps the last weights."
         )
-    steps = min(len(training), params.frames_per_epoch or len(training))
-    if min(steps, params.batch) < 2 * runtime.devices:
+    _check_devices(len(training), params, runtime)
+    if params.tools and not (~np.isnan(training.tools)).any():
         raise PipelineError(
-            f"params.yaml: backbone.finetune.batch: {min(steps, params.batch)} frames do not give "
-            f"runtime.devices: {runtime.devices} at least two each. "
-            "Take fewer devices, or a larger batch."
+            f"params.yaml: backbone.finetune.tools: found {params.tools:g}, but no training video "
+            "has tool labels (data/index/tools.csv). Set it to 0."
         )
+
+
+def _check_devices(num_frames: int, params: FinetuneParams, runtime: RuntimeParams) -> None:
     found = gpus(runtime)
+    if runtime.devices > 1 and not found:
+        raise PipelineError(
+            f"params.yaml: runtime.devices: found {runtime.devices}, but fine-tuning runs on the "
+            "CPU here, in one process that uses all cores. Allowed without a GPU: 1."
+        )
     if found and runtime.devices > found:
         raise PipelineError(
             f"params.yaml: runtime.devices: found {runtime.devices}, but torch sees {found} GPUs."
+        )
+    per_pass = min(num_frames, params.frames_per_epoch or num_frames, params.batch)
+    if per_pass < 2 * runtime.devices:
+        raise PipelineError(
+            f"params.yaml: backbone.finetune.batch: {per_pass} frames do not give "
+            f"runtime.devices: {runtime.devices} at least two each. "
+            "Take fewer devices, or a larger batch."
         )
     if params.precision == "16-mixed" and not found:
         raise PipelineError(
             "params.yaml: backbone.finetune.precision: found 16-mixed, which needs a GPU. "
             "Allowed here: 32-true, bf16-mixed."
-        )
-    if params.tools and not (~np.isnan(training.tools)).any():
-        raise PipelineError(
-            f"params.yaml: backbone.finetune.tools: found {params.tools:g}, but no training video "
-            "has tool labels (data/index/tools.csv). Set it to 0."
         )

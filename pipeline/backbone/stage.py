@@ -1,36 +1,30 @@
-"""The backbone stage: the CNN, trained where asked, to models/backbone.safetensors."""
+"""The backbone stage: the network, trained where asked, to models/backbone.safetensors."""
 
-import hashlib
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-import torchvision
-
-from pipeline.atomic import write_text
-from pipeline.backbone.adabn import adapt, mixed_batches, spread
-from pipeline.backbone.labelled_frames import LabelledFrames, read_frames
+from pipeline.backbone.adabn import evenly_spaced
+from pipeline.backbone.adapting import Adaptation, adapted
+from pipeline.backbone.fine_tuning import FineTuned, fine_tuned
+from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import AdabnParams
-from pipeline.backbone.weights import (
-    Tensors,
-    file_transform,
-    file_weights,
-    random_weights,
-    torchvision_weights,
-)
-from pipeline.checkpoint import save_checkpoint
+from pipeline.backbone.preconditions import check_backbone, check_training
+from pipeline.backbone.read_frames import read_frames, read_tool_names
+from pipeline.backbone.report import write_metrics, write_report
+from pipeline.backbone.stored import LIBRARIES
+from pipeline.backbone.task import FineTuning
+from pipeline.backbone.weights import InitialWeights, initial_weights
+from pipeline.checkpoint import save_checkpoint, tensors_hash
+from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones.cnn import build_cnn, feature_size, transform_of
-from pipeline.networks.backbones.transform import Transform
-from pipeline.paths import BACKBONE, BACKBONE_REPORT
-from pipeline.progress import Progress
-from pipeline.result_store import file_hash
-from pipeline.runtime import RuntimeParams, gpus, read_runtime
+from pipeline.paths import BACKBONE, BACKBONE_REPORT, FRAMES
+from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed
 from pipeline.settings import read_section, read_value
-from pipeline.tables import SPLITS
+from pipeline.tables import SPLITS, read_phases
 
 
 def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
@@ -44,114 +38,95 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
             nothing to train or adapt them with.
     """
     params = read_section(BackboneParams, "backbone")
-    tensors, transform, source = _initial(params)
-    header: dict[str, Any] = {
-        "name": params.name,
-        "feature_size": feature_size(params.name),
-        "mode": params.mode,
-        "transform": asdict(transform),
-    } | source
-    done = ""
-    state: Path | None = None
+    check_backbone(params)
+    seed = read_value("seed", int)
+    initial = initial_weights(params.name, params.weights, seed)
+    tensors, transform = initial.tensors, initial.transform.cropped(params.crop)
     # Before hours of training: these frames may be what is missing.
-    others = _frames_to_adapt_to(params) if params.adapts else None
-    reports.mkdir(parents=True, exist_ok=True)
+    others = _frames_to_adapt_to(params.adabn) if params.adapts else None
+    header = _header(params, initial)
+    done = ""
     if params.finetunes:
-        from pipeline.backbone.study import study
-
-        seed = read_value("seed", int)
-        tensors, facts, state = study(
-            params.name,
-            transform.cropped(params.crop),
-            tensors,
-            _hash(tensors),
-            params.finetune,
-            derived_seed(seed, "finetune"),
-            read_runtime(),
-            reports,
-        )
-        header |= {"finetune": facts, "seed": seed}
-        done += f", fine-tuned on {facts['training_frames']} frames, epoch {facts['best_epoch']}"
+        tuning = _fine_tuning(params, initial, derived_seed(seed, "finetune"))
+        result, header["finetune"] = _fine_tuned(tuning, read_runtime(), reports)
+        header["seed"] = seed
+        tensors = result.weights
+        done += f", fine-tuned on {len(tuning.training)} frames, epoch {result.best.epoch}"
     else:
         # The folder is an output of the stage in every mode.
-        write_text(reports / "metrics.json", '{\n  "training_frames": 0\n}\n')
+        write_metrics(reports, {"training_frames": 0})
     if others is not None:
-        scaled = transform.cropped(params.crop)
-        tensors, about = _adapted(params, tensors, scaled, others, read_runtime())
-        header["adabn"] = about
-        done += f", batch norm of {about['frames']} frames of {about['split']}"
-    save_checkpoint(output, tensors, header)
-    if state is not None:
-        state.unlink()
-    return f"{output}: {params.name}, weights {header['weights']}{done}, {header['feature_size']}-d"
+        adaptation = Adaptation(params.name, tensors, transform, others, params.adabn.batch)
+        tensors = adapted(adaptation, read_runtime())
+        header["adabn"] = {
+            "split": params.adabn.split,
+            "videos": [path.stem for path in others.containers],
+            "frames": len(others),
+        }
+        done += f", batch norm of {len(others)} frames of {params.adabn.split}"
+    save_checkpoint(output, tensors, header | {"tensors_hash": tensors_hash(tensors)})
+    return f"{output}: {params.name}, weights {header['weights']}{done}, {header['dim']}-d"
 
 
-def _initial(params: BackboneParams) -> tuple[Tensors, Transform, dict[str, Any]]:
-    """The weights to begin with, their transform, and where they come from."""
-    # Foreign files and random weights bring no transform: that of torchvision's first weights for
-    # the architecture, which is also what most published training code uses.
-    first = next(iter(torchvision.models.get_model_weights(params.name)))
-    transform = transform_of(first.transforms())
-    path = Path(params.weights)
-    if params.weights == "random":
-        seed = read_value("seed", int)
-        tensors = random_weights(params.name, derived_seed(seed, "backbone"))
-        return tensors, transform, {"weights": "random", "seed": seed}
-    if path.suffix in (".pth", ".pt", ".safetensors"):
-        tensors = file_weights(params.name, path)
-        transform = file_transform(params.name, path) or transform
-        # The name without its folder: paths differ from machine to machine, the hash does not.
-        return tensors, transform, {"weights": path.name, "weights_sha256": file_hash(path)}
-    tensors, transform = torchvision_weights(params.name, params.weights)
-    return tensors, transform, {"weights": params.weights}
+def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
+    """All that leads from an image to features, and what was done to the weights; no paths."""
+    header = {
+        "name": params.name,
+        "dim": initial.dim,
+        "transform": asdict(initial.transform),
+        "mode": params.mode,
+        "params": params.deciding(),
+        "libraries": library_versions(*LIBRARIES),
+    }
+    if params.mode != "frozen":
+        header["frames"] = json.loads((FRAMES / "recipe.json").read_text(encoding="utf-8"))
+    return header | initial.source
 
 
-def _frames_to_adapt_to(params: BackboneParams) -> LabelledFrames:
-    settings: AdabnParams = params.adabn
-    splits = SPLITS if settings.split == "all" else (settings.split,)
-    frames = spread(read_frames(splits, labels=False), settings.frames_per_video)
+def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> FineTuning:
+    training, validation = read_frames(("train",)).labelled(), read_frames(("val",)).labelled()
+    if not params.finetune.tools:
+        training, validation = training.without_tools(), validation.without_tools()
+    return FineTuning(
+        name=params.name,
+        tensors=initial.tensors,
+        transform=initial.transform.cropped(params.crop),
+        training=training,
+        validation=validation,
+        num_classes=len(read_phases()),
+        params=params.finetune,
+        seed=seed,
+    )
+
+
+def _fine_tuned(
+    tuning: FineTuning, runtime: RuntimeParams, reports: Path
+) -> tuple[FineTuned, dict[str, Any]]:
+    """The result of a training, its report, and facts for the header."""
+    check_training(tuning.training, tuning.validation, tuning.params, runtime)
+    result = fine_tuned(tuning, runtime, reports)
+    classes = read_phases()
+    tools = read_tool_names() if tuning.num_tools else ()
+    write_report(reports, result, tuning.validation, len(tuning.training), classes, tools)
+    return result, {
+        "strategy": tuning.params.strategy,
+        "training_frames": len(tuning.training),
+        "training_videos": len(tuning.training.containers),
+        "epochs": len(result.history),
+        "best_epoch": result.best.epoch,
+        "val_macro_f1": result.best.val_macro_f1,
+        "crop_px": tuning.transform.crop_px,
+        "classes": list(classes),
+        "tools": list(tools),
+    }
+
+
+def _frames_to_adapt_to(params: AdabnParams) -> LabelledFrames:
+    splits = SPLITS if params.split == "all" else (params.split,)
+    frames = evenly_spaced(read_frames(splits, labels=False), params.frames_per_video)
     if len(frames) < 2:
         raise PipelineError(
-            f"params.yaml: backbone.adabn.split: found {settings.split}, which has {len(frames)} "
+            f"params.yaml: backbone.adabn.split: found {params.split}, which has {len(frames)} "
             "frames in data/index/splits.csv; at least two are needed."
         )
     return frames
-
-
-def _adapted(
-    params: BackboneParams,
-    tensors: Tensors,
-    transform: Transform,
-    frames: LabelledFrames,
-    runtime: RuntimeParams,
-) -> tuple[Tensors, dict[str, Any]]:
-    """The weights with batch-norm statistics of other videos, and facts for the header."""
-    settings: AdabnParams = params.adabn
-    torch.set_num_threads(runtime.thread_count)
-    network = build_cnn(params.name)
-    network.load_state_dict(tensors)
-    batches = len(mixed_batches(frames, settings.batch))
-    with Progress("adabn", batches, runtime.progress) as progress:
-        adapt(
-            network,
-            frames,
-            transform,
-            settings.batch,
-            torch.device("cuda" if gpus(runtime) else "cpu"),
-            runtime.worker_count,
-            progress,
-        )
-    about = {
-        "split": settings.split,
-        "videos": [path.stem for path in frames.containers],
-        "frames": len(frames),
-    }
-    return dict(network.state_dict()), about
-
-
-def _hash(tensors: Tensors) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

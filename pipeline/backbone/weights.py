@@ -1,18 +1,20 @@
-"""Weights of a CNN by name, from a file or from a seed, checked against the architecture."""
+"""Initial weights by name, from a file or from a seed, checked against the architecture."""
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones.cnn import build_cnn, classifier_of, transform_of
+from pipeline.networks.backbones import build_backbone, family_of
 from pipeline.networks.backbones.transform import Transform
+from pipeline.result_store import file_hash
+from pipeline.seeding import derived_seed
 
 Tensors = dict[str, torch.Tensor]
 
@@ -20,42 +22,89 @@ _PREFIX = re.compile(r"^(?:(?:module|backbone|model)\.)+")
 # Wrappers of whole training states in the wild: {"state_dict": ...}, {"model": ...}.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _FILES = (".pth", ".pt", ".safetensors")
+# What torchvision, timm and many training scripts call the classifier, whatever the family.
+_CLASSIFIERS = ("fc.", "classifier.", "head.")
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """Weights before any training, and what is known of them.
+
+    Attributes:
+        tensors: Of the network, without classifier.
+        dim: Length of the feature vector.
+        transform: What they expect of an image.
+        source: Where they come from, for the header of models/backbone.safetensors.
+    """
+
+    tensors: Tensors
+    dim: int
+    transform: Transform
+    source: dict[str, Any]
+
+
+def initial_weights(name: str, weights: str, seed: int) -> InitialWeights:
+    """The weights that `backbone.weights` names.
+
+    Args:
+        name: Of the backbone.
+        weights: `random`, the path of a file, or the name of published weights.
+        seed: Of the run, for random weights.
+
+    Raises:
+        PipelineError: There are no such weights, or they belong to another architecture.
+    """
+    with torch.device("meta"):  # no memory, no numbers
+        backbone = build_backbone(name)
+    # For weights that bring none: that of the first published ones, as most training code uses.
+    transform = backbone.transform
+    path = Path(weights)
+    if weights == "random":
+        tensors = random_weights(name, derived_seed(seed, "backbone"))
+        source: dict[str, Any] = {"weights": "random", "seed": seed}
+    elif path.suffix in _FILES:
+        tensors = file_weights(name, path)
+        transform = file_transform(name, path) or transform
+        # The name without its folder: paths differ from machine to machine, the hash does not.
+        source = {"weights": path.name, "weights_sha256": file_hash(path)}
+    else:
+        tensors, transform = published_weights(name, weights)
+        source = {"weights": weights}
+    return InitialWeights(tensors, backbone.dim, transform, source)
 
 
 def random_weights(name: str, seed: int) -> Tensors:
-    """Torchvision's own initialisation, drawn from a seed."""
+    """The family's own initialisation, drawn from a seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return dict(build_cnn(name).state_dict())
+        return dict(build_backbone(name).network.state_dict())
 
 
-def torchvision_weights(name: str, weights: str) -> tuple[Tensors, Transform]:
-    """Pretrained weights by name, downloaded once by torchvision and checked by their hash.
+def published_weights(name: str, weights: str) -> tuple[Tensors, Transform]:
+    """Pretrained weights by name, downloaded once and checked by their hash.
 
     Returns:
         The tensors without the classifier, and the transform they were trained with.
 
     Raises:
-        PipelineError: torchvision has no such weights, or they could not be fetched.
+        PipelineError: The family has no such weights, or they could not be fetched.
     """
-    available = torchvision.models.get_model_weights(name)
-    try:
-        entry = available[weights.rpartition(".")[2]]
-    except KeyError:
+    published = family_of(name).published(name)
+    entry = published.get(weights.rpartition(".")[2])
+    if entry is None:
         raise PipelineError(
             f"params.yaml: backbone.weights: found {weights!r}. Allowed for {name}: "
-            f"{', '.join(list(available.__members__))}, "
-            f"a file ({', '.join(_FILES)}), or random."
-        ) from None
+            f"{', '.join([*published, ''])}a file ({', '.join(_FILES)}), or random."
+        )
     try:
-        tensors = entry.get_state_dict(progress=True, check_hash=True)
+        tensors = entry.fetch()
     except (OSError, RuntimeError) as error:
         raise PipelineError(
             f"backbone.weights {weights}: could not be fetched from {entry.url} ({error}). "
             f"On a machine without network, put that file anywhere and name its path in "
             f"backbone.weights."
         ) from None
-    return fit_to(name, tensors, weights), transform_of(entry.transforms())
+    return fit_to(name, tensors, weights), entry.transform
 
 
 def file_weights(name: str, path: Path) -> Tensors:
@@ -107,11 +156,15 @@ def fit_to(name: str, tensors: Tensors, source: str) -> Tensors:
     Raises:
         PipelineError: A tensor is missing, left over, or of another shape; lists them.
     """
-    # `head` is what timm and many training scripts call the classifier.
-    classifiers = (f"{classifier_of(name)}.", "fc.", "classifier.", "head.")
-    plain = {_PREFIX.sub("", key): value for key, value in tensors.items()}
-    found = {key: value for key, value in plain.items() if not key.startswith(classifiers)}
-    expected = build_cnn(name).state_dict()
+    backbone = build_backbone(name)
+    classifiers = (*backbone.classifier_keys, *_CLASSIFIERS)
+    expected = backbone.network.state_dict()
+    plain = backbone.translate({_PREFIX.sub("", key): value for key, value in tensors.items()})
+    found = {
+        key: value
+        for key, value in plain.items()
+        if key in expected or not key.startswith(classifiers)
+    }
     for key, value in expected.items():
         # Counts batches during training only; files from before 2018 do not have it.
         if key.endswith("num_batches_tracked"):

@@ -1,1 +1,1 @@
-"""Two reports of the same test videos, side by side: `python -m pipeline compare A B`."""
+"""Two reports of the same test videos compared: `python -m pipeline compare A B`."""

@@ -4,52 +4,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.compare.sides import Side
+from pipeline.compare.reports import ReportToCompare
 from pipeline.errors import PipelineError
 from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval
 from pipeline.metrics.frame import accuracies
-from pipeline.metrics.measure import Measured, figures, measure
+from pipeline.metrics.measure import Measured, measure
+from pipeline.metrics.table import METRICS, Metric, metric
 
 DRAWS = 2000
-# In the order in which the table shows them, where they exist.
-_SHOWN = (
-    "frame.accuracy.mean",
-    "frame.accuracy.pooled",
-    *(f"frame.{score}.per_phase_mean" for score in ("precision", "recall", "jaccard", "f1")),
-    "segment.edit.mean",
-    *(f"segment.f1_{percent}.pooled" for percent in (10, 25, 50)),
-    "segment.over_segmentation.mean",
-    "boundary.median_s",
-    "boundary.within_10_s",
-    "calibration.ece",
-    *(
-        f"relaxed.{mode}.{score}.mean"
-        for mode in ("official", "corrected")
-        for score in ("accuracy", "jaccard")
-    ),
-)
-_FALLS = ("segment.over_segmentation.mean", "boundary.median_s", "calibration.ece")
+_ACCURACY, _PHASE_F1 = metric("frame.accuracy.mean"), metric("phase.NAME.f1")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure on both sides.
+    """One metric in both reports.
 
     Attributes:
-        name: Key below `test` in metrics.json, or a phase, or a video.
-        a: On the first side; NaN where undefined.
-        b: On the second side.
+        metric: Its row of the table.
+        name: What it is of: the metric's label, a phase, or a video.
+        a: In the first report; NaN where undefined.
+        b: In the second report.
         low: Lower end of the paired 95 % interval of b - a; NaN where there is none.
         high: Upper end.
-        falls: Whether smaller is better.
     """
 
+    metric: Metric
     name: str
     a: float
     b: float
     low: float
     high: float
-    falls: bool = False
 
     @property
     def change(self) -> float:
@@ -60,81 +44,88 @@ class Difference:
     def verdict(self) -> str:
         """`better` or `worse` where the interval leaves 0 out, else empty."""
         if self.low > 0 or self.high < 0:
-            return "better" if (self.change < 0) == self.falls else "worse"
+            falls = self.metric.better != "higher"
+            return "better" if (self.change < 0) == falls else "worse"
         return ""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two reports side by side.
+    """Two reports of the same test videos.
 
     Attributes:
-        a: Name of the first side.
-        b: Name of the second side.
-        videos: Number of test videos.
+        a: Name of the first one.
+        b: Name of the second one.
+        num_videos: Test videos.
         parameters: Keys of params.yaml that differ, with both values.
-        figures: Of the whole test set.
-        phases: F1 of each phase, the largest change first.
+        whole: Metrics of the whole test set.
+        by_phase: F1 of each phase, the largest change first.
         by_video: Accuracy of each video, the largest change first.
     """
 
     a: str
     b: str
-    videos: int
+    num_videos: int
     parameters: list[tuple[str, str, str]]
-    figures: list[Difference]
-    phases: list[Difference]
+    whole: list[Difference]
+    by_phase: list[Difference]
     by_video: list[Difference]
 
 
-def compare(a: Side, b: Side) -> Comparison:
+def compare(a: ReportToCompare, b: ReportToCompare) -> Comparison:
     """Compare two reports.
 
     Both are resampled with the same draws of videos, so that what makes a video hard for both
     cancels out: the interval of a difference is narrower than two separate ones suggest.
 
     Raises:
-        PipelineError: They are not about the same test videos, labels, phases and rate.
+        PipelineError: They differ in test videos, labels, phases or rate.
     """
     _same_test(a, b)
-    left, right = _measured(a), _measured(b)
-    count = len(left.videos)
-    once, draws = every_video_once(count), draw_videos(count, DRAWS)
-    values = figures(left, once), figures(right, once)
-    drawn = figures(left, draws), figures(right, draws)
+    measured = _measured(a), _measured(b)
+    names = tuple(measured[0].scored.videos)
+    once, draws = every_video_once(len(names)), draw_videos(len(names), DRAWS)
+    values = [m.figures(once) for m in measured]
+    drawn = [m.figures(draws) for m in measured]
 
-    def difference(key: str, name: str) -> Difference:
+    def difference(row: Metric, key: str, name: str) -> Difference:
         low, high = float("nan"), float("nan")
-        if count > 1:
-            with np.errstate(invalid="ignore"):  # a median may be infinite on both sides
+        if len(names) > 1:
+            with np.errstate(invalid="ignore"):  # a median may be infinite in both
                 low, high = interval(drawn[1][key] - drawn[0][key])
-        values_of = float(values[0][key][0]), float(values[1][key][0])
-        return Difference(name, *values_of, low, high, falls=key in _FALLS)
+        before, after = (float(v[key][0]) for v in values)
+        return Difference(row, name, before, after, low, high)
 
-    accuracy = accuracies(left.matrices), accuracies(right.matrices)
+    accuracy = [accuracies(m.scored.matrices) for m in measured]
     nothing = float("nan")
     return Comparison(
         a=a.name,
         b=b.name,
-        videos=count,
+        num_videos=len(names),
         parameters=_changed(a.parameters, b.parameters),
-        figures=[difference(key, key) for key in _SHOWN if key in values[0] and key in values[1]],
-        phases=_largest_first([difference(f"phase.{p}.f1", p) for p in left.phases]),
+        whole=[
+            difference(row, row.key, row.label)
+            for row in METRICS
+            if row.compared and all(row.key in v for v in values)
+        ],
+        by_phase=_largest_first(
+            [difference(_PHASE_F1, f"phase.{name}.f1", name) for name in a.classes]
+        ),
         by_video=_largest_first(
             [
-                Difference(video, float(x), float(y), nothing, nothing)
-                for video, x, y in zip(left.videos, *accuracy, strict=True)
+                Difference(_ACCURACY, name, float(x), float(y), nothing, nothing)
+                for name, x, y in zip(names, *accuracy, strict=True)
             ]
         ),
     )
 
 
-def _measured(side: Side) -> Measured:
-    scored = {name: side.videos[name].scored for name in sorted(side.videos)}
-    return measure(scored, side.phases, side.label_fps, side.relaxed_seconds)
+def _measured(report: ReportToCompare) -> Measured:
+    scored = {name: report.videos[name].scored for name in sorted(report.videos)}
+    return measure(scored, report.classes, report.label_fps, report.relaxed_seconds)
 
 
-def _same_test(a: Side, b: Side) -> None:
+def _same_test(a: ReportToCompare, b: ReportToCompare) -> None:
     for x, y in ((a, b), (b, a)):
         missing = sorted(set(x.videos) - set(y.videos))
         if missing:
@@ -143,7 +134,7 @@ def _same_test(a: Side, b: Side) -> None:
                 "reports of the same test videos can be compared; check `split` and `frames`."
             )
     for what, found in (
-        ("phases", (a.phases, b.phases)),
+        ("phases", (a.classes, b.classes)),
         ("frames per second", (a.label_fps, b.label_fps)),
         ("relaxed seconds", (a.relaxed_seconds, b.relaxed_seconds)),
     ):
@@ -153,7 +144,7 @@ def _same_test(a: Side, b: Side) -> None:
         name
         for name in sorted(a.videos)
         if not np.array_equal(a.videos[name].scored.truth, b.videos[name].scored.truth)
-        or any(side.videos[name].phases != a.phases for side in (a, b))
+        or any(report.videos[name].classes != a.classes for report in (a, b))
     ]
     if changed:
         raise PipelineError(

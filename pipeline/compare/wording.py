@@ -1,13 +1,11 @@
 """A comparison as text: for a terminal, or as Markdown for a pull request."""
 
-import math
 from collections.abc import Callable, Sequence
 
 from pipeline.compare.comparison import Comparison, Difference
+from pipeline.metrics.wording import difference, interval, written
 
 VIDEOS_SHOWN = 5
-_RATIOS = ("segment.over_segmentation.mean",)
-_SECONDS = ("boundary.median_s",)
 
 Rows = Sequence[Sequence[str]]
 
@@ -23,56 +21,37 @@ def as_text(found: Comparison) -> str:
 
 
 def _text(found: Comparison, table: Callable[[Rows], str], heading: str) -> str:
-    sides = (found.a, found.b)
-    videos = f"{found.videos} test video" + ("" if found.videos == 1 else "s")
+    reports = (found.a, found.b)
+    videos = f"{found.num_videos} test video" + ("" if found.num_videos == 1 else "s")
     parts = [f"{heading}{found.a} against {found.b}, {videos}"]
     if found.parameters:
-        parts.append(table([("parameter", *sides), *found.parameters]))
-    for title, differences in (("metric", found.figures), ("F1 of phase", found.phases)):
-        head = (title, *sides, "difference", "95 % interval", "clear")
+        parts.append(table([("parameter", *reports), *found.parameters]))
+    for title, differences in (("metric", found.whole), ("F1 of phase", found.by_phase)):
+        head = (title, *reports, "difference", "95 % interval", "clear")
         parts.append(table([head, *map(_row, differences)]))
     moved = [d for d in found.by_video if d.change][:VIDEOS_SHOWN]
     if moved:
-        rows = [_row(difference)[:4] for difference in moved]
-        parts.append(table([("accuracy of video", *sides, "difference"), *rows]))
+        rows = [_row(d)[:4] for d in moved]
+        parts.append(table([("accuracy of video", *reports, "difference"), *rows]))
     else:
         parts.append("No video changed its accuracy.")
     parts.append(
         "Interval: paired bootstrap over videos; clear: it leaves 0 out."
-        if found.videos > 1
+        if found.num_videos > 1
         else "One video: there is no interval."
     )
     return "\n\n".join(parts)
 
 
-def _row(difference: Difference) -> tuple[str, ...]:
-    name = difference.name
-    limits = ""
-    if not math.isnan(difference.low):
-        limits = f"{_signed(name, difference.low)} to {_signed(name, difference.high)}"
+def _row(d: Difference) -> tuple[str, ...]:
     return (
-        name,
-        _value(name, difference.a),
-        _value(name, difference.b),
-        _signed(name, difference.change),
-        limits,
-        difference.verdict,
+        d.name,
+        written(d.metric, d.a),
+        written(d.metric, d.b),
+        difference(d.metric, d.change),
+        interval(d.metric, d.low, d.high, signed=True),
+        d.verdict,
     )
-
-
-def _value(name: str, value: float) -> str:
-    if not math.isfinite(value):
-        return "-"
-    if name in _SECONDS:
-        return f"{value:.1f} s"
-    return f"{value:.2f}" if name in _RATIOS else f"{100 * value:.1f}"
-
-
-def _signed(name: str, value: float) -> str:
-    if not math.isfinite(value):
-        return "-"
-    sign = "+" if value > 0 else ""
-    return f"{sign}{_value(name, value)}"
 
 
 def _markdown_table(rows: Rows) -> str:

@@ -1,6 +1,6 @@
-"""Phase colours that every picture shares."""
+"""The colours of phases in every picture."""
 
-# Tol's "muted" scheme, which the colour-blind tell apart, and three more of its family.
+# Paul Tol's "muted" scheme, which colour-blind people can tell apart, and three more like it.
 _MUTED = (
     *("#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677"),
     *("#882255", "#AA4499", "#6699CC", "#661100", "#888888"),
@@ -8,9 +8,9 @@ _MUTED = (
 UNLABELLED = "#F2F2F2"
 
 
-def phase_colours(phases: int) -> list[str]:
+def class_colours(num_classes: int) -> list[str]:
     """One colour per class, repeated beyond twelve."""
-    return [_MUTED[i % len(_MUTED)] for i in range(phases)]
+    return [_MUTED[i % len(_MUTED)] for i in range(num_classes)]
 
 
 def text_colour(background: str) -> str:

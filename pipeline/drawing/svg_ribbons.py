@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drawing.colours import UNLABELLED, phase_colours, text_colour
-from pipeline.metrics.measure import ScoredVideo
+from pipeline.drawing.colours import UNLABELLED, class_colours, text_colour
+from pipeline.scored_video import ScoredVideo
 from pipeline.segments import Labels, segments
 
 CONFIDENCE_BINS = 400
-"""As many columns as a screen shows; more would only make the page heavier."""
+"""As many columns as a screen shows; more would only make the page larger."""
 NUMBERED = 0.035
-"""Share of the video from which on a run is wide enough for its phase's number."""
+"""A run is wide enough for its phase's number from this share of the video on."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Number:
     Attributes:
         at: Percent of the width.
         phase: Counted from 1, as the legend does.
-        colour: That stands out on the phase's own.
+        colour: Black or white, whichever stands out on the phase's colour.
     """
 
     at: float
@@ -38,7 +38,7 @@ class Row:
 
     Attributes:
         paths: Colour and path data.
-        numbers: Of the wider runs.
+        numbers: Of the runs that are wide enough for one.
     """
 
     paths: Sequence[tuple[str, str]]
@@ -52,7 +52,7 @@ class Ribbon:
     Attributes:
         video: Identifier.
         accuracy: Of its labelled frames; None where there is none.
-        frames: T.
+        num_frames: T.
         rows: Named "truth" and "prediction".
         confidence: Path data on a width of T and a height of 1, or None.
         ticks: Percent of the width and text in minutes.
@@ -61,14 +61,14 @@ class Ribbon:
 
     video: str
     accuracy: float | None
-    frames: int
+    num_frames: int
     rows: dict[str, Row]
     confidence: str | None
     ticks: Sequence[tuple[float, str]]
     readout: dict[str, Any]
 
 
-def ribbon_of(name: str, video: ScoredVideo, fps: float, phases: int) -> Ribbon:
+def ribbon_of(name: str, video: ScoredVideo, fps: float, num_classes: int) -> Ribbon:
     """Draw one video."""
     known = video.labelled
     right = video.truth[known] == video.prediction[known]
@@ -76,10 +76,10 @@ def ribbon_of(name: str, video: ScoredVideo, fps: float, phases: int) -> Ribbon:
     return Ribbon(
         video=name,
         accuracy=float(right.mean()) if known.any() else None,
-        frames=len(video.truth),
+        num_frames=len(video.truth),
         rows={
-            "truth": _row(video.truth, phases),
-            "prediction": _row(video.prediction, phases),
+            "truth": _row(video.truth, num_classes),
+            "prediction": _row(video.prediction, num_classes),
         },
         confidence=None if bins is None else _area(bins, len(video.truth)),
         ticks=_ticks(len(video.truth) / fps),
@@ -99,9 +99,9 @@ def worst_first(ribbons: Sequence[Ribbon]) -> list[Ribbon]:
     )
 
 
-def _row(labels: Labels, phases: int) -> Row:
+def _row(labels: Labels, num_classes: int) -> Row:
     runs = segments(labels)
-    colours = [*phase_colours(phases), UNLABELLED]  # the last one is for -1, unlabelled
+    colours = [*class_colours(num_classes), UNLABELLED]  # the last one is for -1, unlabelled
     paths: dict[str, str] = {}
     numbers = []
     for label, start, end in zip(runs.label, runs.start, runs.end, strict=True):
@@ -118,10 +118,10 @@ def _runs(labels: Labels) -> list[list[int]]:
     return [runs.start.tolist(), runs.label.tolist()]
 
 
-def _edges(frames: int) -> Labels:
-    """Where the bins begin, and T: frame t is in bin floor(t * bins / T), as the script has it."""
-    bins = min(CONFIDENCE_BINS, frames)
-    return -(-np.arange(bins + 1, dtype=np.int64) * frames // bins)
+def _edges(num_frames: int) -> Labels:
+    """First frames of the bins, and T: frame t is in bin floor(t * bins / T), as in page.js."""
+    bins = min(CONFIDENCE_BINS, num_frames)
+    return -(-np.arange(bins + 1, dtype=np.int64) * num_frames // bins)
 
 
 def _binned(confidence: NDArray[np.floating]) -> list[int]:
@@ -131,10 +131,10 @@ def _binned(confidence: NDArray[np.floating]) -> list[int]:
     return [round(100 * float(mean)) for mean in means]
 
 
-def _area(bins: list[int], frames: int) -> str:
+def _area(bins: list[int], num_frames: int) -> str:
     steps = "".join(
         f"V{1 - value / 100:.2f}h{width}"
-        for value, width in zip(bins, np.diff(_edges(frames)), strict=True)
+        for value, width in zip(bins, np.diff(_edges(num_frames)), strict=True)
     )
     return f"M0 1{steps}V1z"
 

@@ -1,1 +1,1 @@
-"""Features and temporal model to metrics, predictions, figures and the report."""
+"""Features and temporal model to metrics, predictions, pictures and the report."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.metrics.boundary import transitions
-from pipeline.metrics.measure import ScoredVideo
+from pipeline.scored_video import ScoredVideo
 from pipeline.segments import segments
 
 
@@ -18,20 +18,20 @@ class ConfusedPair:
     Attributes:
         truth: Class.
         prediction: Class.
-        frames: How many.
+        count: Frames.
         of_errors: Their share of all errors.
         of_phase: Their share of the true phase.
     """
 
     truth: int
     prediction: int
-    frames: int
+    count: int
     of_errors: float
     of_phase: float
 
 
 def confused_pairs(matrix: NDArray[np.int64], most: int) -> list[ConfusedPair]:
-    """The pairs of phases with the most confused frames, in falling order.
+    """The pairs of phases with the most confused frames, the most first.
 
     Args:
         matrix: (C, C) frames by true phase (rows) and predicted phase (columns).
@@ -51,11 +51,11 @@ def confused_pairs(matrix: NDArray[np.int64], most: int) -> list[ConfusedPair]:
 
 @dataclass(frozen=True)
 class NearTransitions:
-    """How errors gather around true transitions.
+    """How many errors lie around true transitions.
 
     Attributes:
         of_errors: Share of wrong frames within the given seconds of one; NaN without errors.
-        of_frames: The same share of all labelled frames: what chance alone would give.
+        of_frames: The same share of all labelled frames, which chance alone would give.
     """
 
     of_errors: float
@@ -66,21 +66,21 @@ def near_transitions(
     videos: Sequence[ScoredVideo], label_fps: float, seconds: float
 ) -> NearTransitions:
     """Shares of errors and of frames that lie within so many seconds of a true transition."""
-    near_errors = errors = near_frames = frames = 0
+    near_errors = errors = near_count = count = 0
     for video in videos:
-        places = np.arange(len(video.truth))
+        positions = np.arange(len(video.truth))
         # A transition lies between its first frame and the one before.
         at = transitions(video.truth).at - 0.5
-        distance = np.abs(places[:, None] - at).min(axis=1, initial=np.inf) / label_fps
+        distance = np.abs(positions[:, None] - at).min(axis=1, initial=np.inf) / label_fps
         near = distance <= seconds
         wrong = video.labelled & (video.truth != video.prediction)
         near_errors += int((near & wrong).sum())
         errors += int(wrong.sum())
-        near_frames += int((near & video.labelled).sum())
-        frames += int(video.labelled.sum())
+        near_count += int((near & video.labelled).sum())
+        count += int(video.labelled.sum())
     return NearTransitions(
         near_errors / errors if errors else float("nan"),
-        near_frames / frames if frames else float("nan"),
+        near_count / count if count else float("nan"),
     )
 
 
@@ -91,7 +91,7 @@ class WrongRun:
     Attributes:
         video: Identifier.
         start: First frame.
-        end: Frame behind the last.
+        end: Frame after the last.
         truth: Class.
         prediction: Class.
     """
@@ -107,15 +107,15 @@ class WrongRun:
 
 
 def worst_runs(videos: Mapping[str, ScoredVideo], most: int) -> list[WrongRun]:
-    """The longest wrong runs of all videos, in falling order."""
+    """The longest wrong runs of all videos, the longest first."""
     found = []
     for name, video in videos.items():
-        classes = int(video.prediction.max(initial=0)) + 1
+        num_classes = int(video.prediction.max(initial=0)) + 1
         wrong = video.labelled & (video.truth != video.prediction)
         # One number per (truth, prediction), -1 where right or unlabelled.
-        pair = np.where(wrong, video.truth * classes + video.prediction, -1)
+        pair = np.where(wrong, video.truth * num_classes + video.prediction, -1)
         runs = segments(pair).without(-1)
         for label, start, end in zip(runs.label, runs.start, runs.end, strict=True):
-            truth, prediction = divmod(int(label), classes)
+            truth, prediction = divmod(int(label), num_classes)
             found.append(WrongRun(name, int(start), int(end), truth, prediction))
     return sorted(found, key=lambda run: (-len(run), run.video, run.start))[:most]

@@ -8,18 +8,57 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipeline.atomic import write_text
-from pipeline.drawing.colours import phase_colours, text_colour
+from pipeline.drawing.colours import class_colours, text_colour
 from pipeline.drawing.svg_ribbons import Ribbon, clock
 from pipeline.evaluate.error_analysis import ConfusedPair, NearTransitions, WrongRun
+from pipeline.evaluate.parameters import digest
 from pipeline.evaluate.thumbnails import Thumbnail
-from pipeline.metrics.headline import headline, interval, percent, seconds
+from pipeline.metrics import wording
+from pipeline.metrics.boundary import EnteredPhase
+from pipeline.metrics.headline import headline
+from pipeline.metrics.keys import interval_keys, is_in, value_at
+from pipeline.metrics.table import METRICS, metric
 
-_FOLDER = Path(__file__).parent
+
+@dataclass(frozen=True)
+class Warnings:
+    """What a reader must know before the metrics.
+
+    Attributes:
+        untrained: Whether the backbone's weights are random.
+        skipped: Damaged videos that were left out, with reasons.
+        masked: Videos with undecodable pictures: name, samples lost, samples in all.
+        unseen: Phases of the test videos that training never saw.
+    """
+
+    untrained: bool
+    skipped: Sequence[tuple[str, str]]
+    masked: Sequence[tuple[str, int, int]]
+    unseen: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Where the test videos' errors are.
+
+    Attributes:
+        matrix: (C, C) test frames by true class (rows) and predicted class (columns).
+        pairs: Most confused pairs of phases.
+        near: Errors around transitions.
+        runs: Longest wrong runs with their frames, where these are there.
+        boundaries: Transitions by the phase that they enter.
+    """
+
+    matrix: NDArray[np.int64]
+    pairs: Sequence[ConfusedPair]
+    near: NearTransitions
+    runs: Sequence[tuple[WrongRun, Sequence[Thumbnail]]]
+    boundaries: Sequence[EnteredPhase]
 
 
 @dataclass(frozen=True)
@@ -28,75 +67,87 @@ class Page:
 
     Attributes:
         facts: What was run: name and text.
-        parameters: params.yaml by dotted key.
-        digest: Of the parameters.
-        untrained: Whether the backbone's weights are random.
-        skipped: Damaged videos that were left out, with reasons.
-        unseen: Phases of the test videos that training never saw.
-        metrics: As in metrics.json.
-        phases: Names in class order.
+        parameters: What decided the result, by dotted key of params.yaml.
+        warnings: On top.
+        details: The group `test` of reports/details.json.
+        classes: Names in class order.
         fps: Frames per second of the ribbons.
         ribbons: The test videos from worst to best.
-        matrix: (C, C) test frames by true phase (rows) and predicted phase (columns).
-        pairs: Most confused pairs of phases.
-        near: Errors around transitions.
-        runs: Longest wrong runs with their frames.
-        boundaries: By phase entered: name, transitions, median error, shares within 5, 10, 30 s.
+        errors: Confusions, transitions, worst moments.
         pictures: PNG files by name: training, reliability, roc.
     """
 
     facts: Sequence[tuple[str, str]]
-    parameters: Sequence[tuple[str, str]]
-    digest: str
-    untrained: bool
-    skipped: Sequence[tuple[str, str]]
-    unseen: Sequence[str]
-    metrics: Mapping[str, Any]
-    phases: Sequence[str]
+    parameters: Mapping[str, str]
+    warnings: Warnings
+    details: Mapping[str, Any]
+    classes: Sequence[str]
     fps: float
     ribbons: Sequence[Ribbon]
-    matrix: NDArray[np.int64]
-    pairs: Sequence[ConfusedPair]
-    near: NearTransitions
-    runs: Sequence[tuple[WrongRun, Sequence[Thumbnail]]]
-    boundaries: Sequence[tuple[str, int, Mapping[str, float | None]]]
+    errors: Errors
     pictures: Mapping[str, Path]
 
 
 def write_page(page: Page, path: Path) -> None:
     """Write the page with its pictures, style and script inside."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("pipeline.evaluate", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": percent,
-        "seconds": seconds,
+        "percent": wording.percent,
+        "seconds": wording.seconds,
         "clock": clock,
         "picture": _inline,
         "shade": _shade,
+        "json": _script_data,
     }
-    environment.globals["interval"] = interval
-    template = environment.from_string((_FOLDER / "page.html.jinja").read_text(encoding="utf-8"))
-    colours = phase_colours(len(page.phases))
-    text = template.render(
+    environment.globals |= {
+        "written": lambda key: wording.written(metric(key), value_at(page.details, key)),
+        "interval": lambda key: wording.interval(
+            metric(key), *(value_at(page.details, end) for end in interval_keys(key))
+        ),
+        "label": lambda key: metric(key).label,
+        "raw": lambda name: Markup(_source(environment, name)),
+    }
+    colours = class_colours(len(page.classes))
+    text = environment.get_template("page.html.jinja").render(
         page=page,
-        test=page.metrics["test"],
-        headline=headline(page.metrics),
+        test=page.details,
+        digest=digest(page.parameters),
+        headline=headline(page.details),
+        glossary=_glossary(page.details, page.classes),
         colours=colours,
         inks=[text_colour(colour) for colour in colours],
-        style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),
-        script=Markup((_FOLDER / "page.js").read_text(encoding="utf-8")),
-        readouts=_script_data(page),
+        readouts={
+            "fps": page.fps,
+            "phases": list(page.classes),
+            "videos": {ribbon.video: ribbon.readout for ribbon in page.ribbons},
+        },
     )
     write_text(path, text + "\n")
 
 
-def _script_data(page: Page) -> Markup:
-    data = {
-        "fps": page.fps,
-        "phases": list(page.phases),
-        "videos": {ribbon.video: ribbon.readout for ribbon in page.ribbons},
-    }
+def _source(environment: Environment, name: str) -> str:
+    """A style or script file, word for word: it is no template."""
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _glossary(details: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Labels and meaning of the metrics on the page; those of one meaning together."""
+    found: dict[str, list[str]] = {}
+    for row in METRICS:
+        shown = row.kept or row.on_page
+        if shown and is_in(details, row.key.replace("NAME", classes[0])):
+            found.setdefault(row.meaning, []).append(row.label)
+    return [(" · ".join(labels), meaning) for meaning, labels in found.items()]
+
+
+def _script_data(data: Mapping[str, Any]) -> Markup:
     # "</script>" in a phase's name must not end the element.
     return Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
 

@@ -9,47 +9,47 @@ import pandas as pd
 
 from pipeline.metrics.calibration import Reliability
 from pipeline.metrics.frame import SCORES
-from pipeline.metrics.measure import ScoredVideo
+from pipeline.scored_video import ScoredVideo
 from pipeline.segments import segments
 from pipeline.tables import write_table
 
 
-def write_confusion(path: Path, videos: Sequence[ScoredVideo], phases: Sequence[str]) -> None:
+def write_confusion(path: Path, videos: Sequence[ScoredVideo], classes: Sequence[str]) -> None:
     """One row per labelled frame, `actual, predicted`: DVC's confusion templates count them."""
-    names = np.array(phases)
+    names = np.array(classes)
     truth = np.concatenate([v.truth[v.labelled] for v in videos])
     predicted = np.concatenate([v.prediction[v.labelled] for v in videos])
     write_table(pd.DataFrame({"actual": names[truth], "predicted": names[predicted]}), path)
 
 
-def write_phase_scores(path: Path, metrics: Mapping[str, Any], phases: Sequence[str]) -> None:
-    """`phase, precision, recall, jaccard, f1`, of the pooled frames of a split."""
-    rows = [{"phase": phase} | {s: metrics["phase"][phase][s] for s in SCORES} for phase in phases]
+def write_phase_scores(path: Path, scores: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """`phase, precision, recall, jaccard, f1`, from the group `phase` of a split."""
+    rows = [{"phase": name} | {s: scores[name][s] for s in SCORES} for name in classes]
     write_table(pd.DataFrame(rows, columns=["phase", *SCORES]).fillna(np.nan), path)
 
 
 def write_reliability(path: Path, bins: Reliability) -> None:
     """`confidence, accuracy, frames` of the bins (BINS,) that hold a frame."""
-    there = bins.frames > 0
+    there = bins.count > 0
     table = pd.DataFrame(
         {
-            "confidence": bins.confidence[there] / bins.frames[there],
-            "accuracy": bins.right[there] / bins.frames[there],
-            "frames": bins.frames[there].astype(np.int64),
+            "confidence": bins.confidence[there] / bins.count[there],
+            "accuracy": bins.right[there] / bins.count[there],
+            "frames": bins.count[there].astype(np.int64),
         }
     )
     write_table(table, path)
 
 
 def write_ribbons(
-    path: Path, videos: Mapping[str, ScoredVideo], fps: float, phases: Sequence[str]
+    path: Path, videos: Mapping[str, ScoredVideo], fps: float, classes: Sequence[str]
 ) -> None:
     """`video, row, start_min, end_min, phase`: runs for the template phase_ribbon.
 
     A phase has its number in front, so that the legend's order is that of the classes.
     """
-    digits = len(str(len(phases)))
-    names = [f"{i:0{digits}d} {phase}" for i, phase in enumerate(phases, start=1)]
+    digits = len(str(len(classes)))
+    names = [f"{i:0{digits}d} {name}" for i, name in enumerate(classes, start=1)]
     rows = []
     for name, video in videos.items():
         for row, labels in (("truth", video.truth), ("prediction", video.prediction)):

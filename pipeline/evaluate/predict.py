@@ -1,16 +1,19 @@
-"""Probabilities of the phases for every frame of a video."""
+"""Probabilities of the classes for every frame of a video."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from pipeline import paths
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.metrics.measure import ScoredVideo
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.params import rebuilt
+from pipeline.scored_video import Probabilities, ScoredVideo
+from pipeline.segments import Labels
 from pipeline.sequences import Sequence
 
 
@@ -36,7 +39,7 @@ def predict(
     if found != (header["weights_hash"], width, header["fps"]):
         raise PipelineError(
             f"features/videos/{sequence.video}.h5: {found[1]}-d at {found[2]:g} fps from backbone "
-            f"{found[0][:12]}, but models/temporal.safetensors was trained on {width}-d at "
+            f"{found[0][:12]}, but {paths.TEMPORAL} was trained on {width}-d at "
             f"{header['fps']:g} fps from {header['weights_hash'][:12]}. Run `dvc repro`."
         )
     features = torch.from_numpy(sequence.features).float()[None].to(device)
@@ -45,3 +48,12 @@ def predict(
     probabilities = outputs.logits[-1][0].float().softmax(dim=1).cpu().numpy()  # (T, C)
     prediction = probabilities.argmax(axis=1).astype(np.int64)
     return ScoredVideo(sequence.labels, prediction, probabilities)
+
+
+def pooled(videos: Mapping[str, ScoredVideo]) -> tuple[Labels, Labels, Probabilities]:
+    """Truth, prediction and probabilities of the labelled frames of all videos."""
+    return (
+        np.concatenate([v.truth[v.labelled] for v in videos.values()]),
+        np.concatenate([v.prediction[v.labelled] for v in videos.values()]),
+        np.concatenate([v.known_probabilities[v.labelled] for v in videos.values()]),
+    )

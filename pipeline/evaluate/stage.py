@@ -1,174 +1,187 @@
-"""The evaluate stage: the test videos' metrics, predictions, figures and the report."""
+"""The evaluate stage: the test videos' metrics, predictions, pictures and the report."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
+from pipeline import paths
 from pipeline.atomic import write_text
 from pipeline.checkpoint import read_header
-from pipeline.drawing.curves import reliability_picture, roc_picture, training_picture
-from pipeline.drawing.pictures import SCREEN_DPI, confusion_picture, phase_bars, ribbon
 from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
 from pipeline.errors import PipelineError
-from pipeline.evaluate.efficiency import backbone_cost, head_cost, write_efficiency
 from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
-from pipeline.evaluate.page import Page, write_page
+from pipeline.evaluate.facts import cost_in, facts, untrained
+from pipeline.evaluate.page import Errors, Page, Warnings, write_page
+from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
-from pipeline.evaluate.plots import (
-    write_confusion,
-    write_phase_scores,
-    write_reliability,
-    write_ribbons,
-)
-from pipeline.evaluate.predict import load_model, predict
-from pipeline.evaluate.provenance import digest, facts, parameters, untrained
+from pipeline.evaluate.pictures import write_plots, write_training_picture
+from pipeline.evaluate.predict import load_model, pooled, predict
 from pipeline.evaluate.thumbnails import thumbnails
+from pipeline.feature_store import read_attributes
 from pipeline.metrics.boundary import boundaries_by_phase
-from pipeline.metrics.calibration import Probabilities, reliability
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, headline
-from pipeline.metrics.measure import ScoredVideo
-from pipeline.metrics.summary import summarise
+from pipeline.metrics.summary import compared_values, summarise
+from pipeline.networks.cost import sequence_cost
+from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.prediction_files import write_prediction
 from pipeline.runtime import gpus, read_runtime
-from pipeline.segments import Labels
-from pipeline.sequences import FEATURES, read_split
-from pipeline.settings import read_section
-from pipeline.tables import read_phases, read_skipped
+from pipeline.scored_video import ScoredVideo
+from pipeline.sequences import Sequence as VideoSequence
+from pipeline.sequences import read_split
+from pipeline.settings import read_section, read_value
+from pipeline.tables import read_masked, read_phases, read_skipped
 
-BACKBONE = Path("models/backbone.safetensors")
-TEMPORAL = Path("models/temporal.safetensors")
-CURVES = Path("reports/train/history.csv")
-REPORTS = Path("reports")
 NEAR_S = 10
-"""Errors this near to a transition are counted apart."""
+"""Errors this near to a transition are counted by themselves."""
 WORST_RUNS = 6
 CONFUSED_PAIRS = 6
 
 
-def run(reports: Path = REPORTS) -> str:
+def run(reports: Path = paths.REPORTS) -> str:
     """Predict the test videos (and val where there are), score them, write the report.
 
     Returns:
-        The headline figures, one per line.
+        The headline, a metric per line.
 
     Raises:
         PipelineError: No test video, or features that do not belong to the model.
     """
     params = read_section(EvaluateParams, "evaluate")
-    runtime = read_runtime()
-    torch.set_num_threads(runtime.thread_count)
-    gpu = gpus(runtime) > 0
-    device = torch.device("cuda" if gpu else "cpu")
-    network, header = load_model(TEMPORAL, device)
-    phases = tuple(header["classes"])
-    if phases != read_phases():
-        raise PipelineError(
-            f"{TEMPORAL}: trained on the phases {', '.join(phases)}, but data/index/phases.csv "
-            f"holds {', '.join(read_phases())}. Run `dvc repro train`."
-        )
+    device = _device()
+    network, temporal = load_model(paths.TEMPORAL, device)
+    classes, fps = _classes(temporal), temporal["fps"]
     sequences = {split: read_split(split) for split in ("val", "test")}
-    scored = {
-        split: {s.video: predict(network, header, s, device) for s in found}
-        for split, found in sequences.items()
-        if any((s.labels >= 0).any() for s in found)
-    }
-    if "test" not in scored:
-        raise PipelineError("data/index/splits.csv: test has no readable video with labels.")
-    metrics = {
-        split: summarise(videos, phases, header["fps"], params.relaxed_seconds, params.bootstrap)
+    scored = _predicted(sequences, network, temporal, device)
+    details = {
+        split: summarise(videos, classes, fps, params.relaxed_seconds, params.bootstrap)
         for split, videos in scored.items()
     }
-    write_text(reports / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    _write_json(reports / "details.json", details)
+    kept = {split: compared_values(metrics) for split, metrics in details.items()}
+    _write_json(reports / "metrics.json", kept)
     for sequence in sequences["test"]:
         path = reports / "predictions" / f"{sequence.video}.csv"
-        write_prediction(path, sequence.time_s, phases, scored["test"][sequence.video])
-    _plots(reports / "plots", scored, metrics, phases, header)
-    backbone = read_header(BACKBONE)
-    crop_px = int(backbone["transform"]["crop_px"])
-    costs = backbone_cost(backbone["name"], crop_px), head_cost(network)
-    about = facts(backbone, header, *costs)
-    page = _page(reports / "plots", scored["test"], metrics, phases, header, about)
-    write_page(page, reports / "index.html")
-    write_efficiency(reports / "efficiency.json", backbone["name"], crop_px, network, device)
-    return as_text(headline(metrics))
-
-
-def _plots(
-    folder: Path,
-    scored: dict[str, dict[str, ScoredVideo]],
-    metrics: dict[str, Any],
-    phases: tuple[str, ...],
-    header: dict[str, Any],
-) -> None:
-    """Tables for `dvc plots`, and pictures beside them."""
-    for split, videos in scored.items():
-        truth, prediction, probabilities = _pooled(videos)
-        matrix = confusion(truth, prediction, len(phases))
-        write_confusion(folder / f"confusion_{split}.csv", list(videos.values()), phases)
-        confusion_picture(folder / f"confusion_{split}.png", matrix, phases, SCREEN_DPI)
-        write_phase_scores(folder / f"phases_{split}.csv", metrics[split], phases)
-        write_reliability(folder / f"reliability_{split}.csv", reliability(truth, probabilities))
-    test = scored["test"]
-    write_ribbons(folder / "ribbons_test.csv", test, header["fps"], phases)
-    for name, video in test.items():
-        path = folder / "ribbons" / f"{name}.png"
-        ribbon(path, video, header["fps"], phases, name, SCREEN_DPI)
-    phase_bars(folder / "phases_test.png", metrics["test"]["phase"], phases, SCREEN_DPI)
-    truth, _, probabilities = _pooled(test)
-    reliability_picture(folder / "reliability_test.png", reliability(truth, probabilities))
-    areas = [metrics["test"]["phase"][phase]["roc_auc"] for phase in phases]
-    roc_picture(folder / "roc_test.png", truth, probabilities, phases, areas)
-    training_picture(folder / "training.png", pd.read_csv(CURVES), header["best_epoch"])
-
-
-def _page(
-    plots: Path,
-    test: dict[str, ScoredVideo],
-    metrics: dict[str, Any],
-    phases: tuple[str, ...],
-    header: dict[str, Any],
-    about: list[tuple[str, str]],
-) -> Page:
-    fps = header["fps"]
-    videos = list(test.values())
-    truth, prediction, _ = _pooled(test)
-    matrix = confusion(truth, prediction, len(phases))
-    return Page(
-        facts=about,
-        parameters=parameters(),
-        digest=digest(parameters()),
-        untrained=untrained(read_header(BACKBONE)),
-        skipped=list(read_skipped(FEATURES).itertuples(index=False, name=None)),
-        unseen=[phases[i] for i in np.unique(truth) if phases[i] not in header["classes_seen"]],
-        metrics=metrics,
-        phases=phases,
+        write_prediction(path, sequence.time_s, classes, scored["test"][sequence.video])
+    write_plots(reports / "plots", scored, details, classes, fps)
+    write_training_picture(reports / "plots", temporal["best_epoch"])
+    backbone = read_header(paths.BACKBONE)
+    parameters = shown_parameters(
+        backbone,
+        temporal,
+        params,
+        read_value("data.layout", str),
+        read_value("split.scheme", str),
+    )
+    plots = reports / "plots"
+    page = Page(
+        facts=_facts(sequences["test"][0], network, backbone, temporal, parameters),
+        parameters=parameters,
+        warnings=_warnings(scored["test"], classes, temporal, backbone),
+        details=details["test"],
+        classes=classes,
         fps=fps,
-        ribbons=worst_first([ribbon_of(n, v, fps, len(phases)) for n, v in test.items()]),
-        matrix=matrix,
-        pairs=confused_pairs(matrix, CONFUSED_PAIRS),
-        near=near_transitions(videos, fps, NEAR_S),
-        runs=[(run, thumbnails(run)) for run in worst_runs(test, WORST_RUNS)],
-        boundaries=boundaries_by_phase([(v.truth, v.prediction) for v in videos], phases, fps),
+        ribbons=worst_first(
+            [ribbon_of(name, v, fps, len(classes)) for name, v in scored["test"].items()]
+        ),
+        errors=_errors(scored["test"], classes, fps),
         pictures={
             "training": plots / "training.png",
             "reliability": plots / "reliability_test.png",
             "roc": plots / "roc_test.png",
         },
     )
+    write_page(page, reports / "index.html")
+    return as_text(headline(details["test"]))
 
 
-def _pooled(
-    videos: Mapping[str, ScoredVideo],
-) -> tuple[Labels, Labels, Probabilities]:
-    """Truth, prediction and probabilities of the labelled frames of all videos."""
-    return (
-        np.concatenate([v.truth[v.labelled] for v in videos.values()]),
-        np.concatenate([v.prediction[v.labelled] for v in videos.values()]),
-        np.concatenate([v.known_probabilities[v.labelled] for v in videos.values()]),
+def _device() -> torch.device:
+    runtime = read_runtime()
+    torch.set_num_threads(runtime.thread_count)
+    return torch.device("cuda" if gpus(runtime) > 0 else "cpu")
+
+
+def _classes(temporal: Mapping[str, Any]) -> tuple[str, ...]:
+    """The model's classes, which must be those of the index."""
+    classes = tuple(temporal["classes"])
+    if classes != read_phases():
+        raise PipelineError(
+            f"{paths.TEMPORAL}: trained on the phases {', '.join(classes)}, but "
+            f"{paths.INDEX}/phases.csv holds {', '.join(read_phases())}. Run `dvc repro train`."
+        )
+    return classes
+
+
+def _predicted(
+    sequences: Mapping[str, Sequence[VideoSequence]],
+    network: TemporalModule,
+    temporal: dict[str, Any],
+    device: torch.device,
+) -> dict[str, dict[str, ScoredVideo]]:
+    """Videos by name, by split, of the splits that have a label."""
+    scored = {
+        split: {s.video: predict(network, temporal, s, device) for s in found}
+        for split, found in sequences.items()
+        if any((s.labels >= 0).any() for s in found)
+    }
+    if "test" not in scored:
+        raise PipelineError(
+            f"{paths.INDEX}/splits.csv: test has no readable video with labels. Give it one "
+            "(split in params.yaml)."
+        )
+    return scored
+
+
+def _facts(
+    sequence: VideoSequence,
+    network: TemporalModule,
+    backbone: Mapping[str, Any],
+    temporal: Mapping[str, Any],
+    parameters: Mapping[str, str],
+) -> list[tuple[str, str]]:
+    cnn = cost_in(read_attributes(paths.FEATURES / f"{sequence.video}.h5"))
+    head = sequence_cost(network, network.dim)
+    return facts(backbone, temporal, parameters, cnn, head)
+
+
+def _warnings(
+    test: Mapping[str, ScoredVideo],
+    classes: Sequence[str],
+    temporal: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+) -> Warnings:
+    truth, _, _ = pooled(test)
+    return Warnings(
+        untrained=untrained(backbone),
+        skipped=list(read_skipped(paths.FEATURES).itertuples(index=False, name=None)),
+        masked=list(read_masked(paths.FEATURES).itertuples(index=False, name=None)),
+        unseen=[classes[i] for i in np.unique(truth) if classes[i] not in temporal["classes_seen"]],
     )
+
+
+def _errors(test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float) -> Errors:
+    videos = list(test.values())
+    truth, prediction, _ = pooled(test)
+    matrix = confusion(truth, prediction, len(classes))
+    runs = worst_runs(test, WORST_RUNS)
+    frames = {
+        run.video: str(
+            read_attributes(paths.FEATURES / f"{run.video}.h5").get("frames_fingerprint", "")
+        )
+        for run in runs
+    }
+    return Errors(
+        matrix=matrix,
+        pairs=confused_pairs(matrix, CONFUSED_PAIRS),
+        near=near_transitions(videos, fps, NEAR_S),
+        runs=[(run, thumbnails(run, frames[run.video])) for run in runs],
+        boundaries=boundaries_by_phase([(v.truth, v.prediction) for v in videos], classes, fps),
+    )
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,4 +1,11 @@
-"""The frames of a wrong run, small enough to sit in the page."""
+"""The frames of a wrong run, small enough to be part of the page.
+
+data/frames is no dependency of the evaluate stage: a machine that has the features alone can
+evaluate. The page shows frames where the containers lie in data/frames and are those that the
+features were made from, and says so where they do not. So the page's bytes follow from the stage's
+dependencies and from whether the frames are there, and from nothing else: two machines with
+frames write the same page, two without them as well.
+"""
 
 import base64
 from dataclasses import dataclass
@@ -6,10 +13,11 @@ from pathlib import Path
 
 import cv2
 
+from pipeline import paths
+from pipeline.errors import PipelineError
 from pipeline.evaluate.error_analysis import WrongRun
 from pipeline.frame_store import FrameFile
 
-FRAMES = Path("data/frames")
 WIDTH_PX = 200
 QUALITY = 80
 
@@ -27,13 +35,30 @@ class Thumbnail:
     source: str
 
 
-def thumbnails(run: WrongRun, folder: Path = FRAMES) -> list[Thumbnail]:
-    """The first, middle and last frame of a run, each once."""
+def thumbnails(
+    run: WrongRun, frames_fingerprint: str, folder: Path = paths.FRAMES
+) -> list[Thumbnail]:
+    """The first, middle and last frame of a run, each once, without lost ones.
+
+    None where the frames are not there.
+
+    Args:
+        run: The frames in question.
+        frames_fingerprint: Of the frames that the video's features were made from.
+        folder: Of the containers.
+    """
     samples = sorted({run.start, (run.start + run.end - 1) // 2, run.end - 1})
-    with FrameFile(folder / f"{run.video}.h5") as frames:
-        return [
-            Thumbnail(float(frames.time_s[sample]), _small(frames, sample)) for sample in samples
-        ]
+    try:
+        with FrameFile(folder / f"{run.video}.h5") as frames:
+            if frames.attributes.get("fingerprint") != frames_fingerprint:
+                return []
+            return [
+                Thumbnail(float(frames.time_s[sample]), _small(frames, sample))
+                for sample in samples
+                if not frames.lost[sample]
+            ]
+    except PipelineError:  # no container, or one that cannot be read
+        return []
 
 
 def _small(frames: FrameFile, sample: int) -> str:

@@ -74,7 +74,7 @@ def _built(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say: Say)
     network = build_cnn(header["name"])
     network.load_state_dict(tensors)
     transform = Transform(**header["transform"]).cropped(plan.params.crop)
-    folded = fold(network.eval(), transform.mean, transform.std)
+    folded = fold(network.eval(), transform)
     batch = CPU_BATCH if device.type == "cpu" else plan.runtime.batch
     facts: dict[str, Any] = {"folded": True, "compiled": False}
     reference: Encoder | None = None
@@ -82,6 +82,7 @@ def _built(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say: Say)
     full = Encoder(in_full, transform, device, batch, plan.params.decoder)
     match plan.params.precision:
         case "int8":
+            assert isinstance(folded, nn.Sequential)
             reference = full
             images = _calibration_images(plan.calibration, full, pool, say)
             encoder = replace(full, network=quantise(folded, images))
@@ -114,6 +115,6 @@ def _calibration_images(
 ) -> Iterator[torch.Tensor]:
     for number, path in enumerate(containers, start=1):
         with FrameFile(path) as frames:
-            samples = spread(len(frames), FRAMES_PER_VIDEO)
+            samples = frames.kept[spread(len(frames.kept), FRAMES_PER_VIDEO)]
             yield from batches(frames, samples, encoder, pool)
         say(f"features: int8, calibrated on {path.stem} ({number}/{len(containers)})")

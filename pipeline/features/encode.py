@@ -60,7 +60,7 @@ def encode(
         frames: The frames of one video.
         encoder: Network and transform.
         pool: Threads that decode JPEG and resize.
-        samples: Which frames; all of them when left out.
+        samples: Which, of those that have their frame; all of these when left out.
 
     Returns:
         (T, D) float32.
@@ -69,7 +69,7 @@ def encode(
         PipelineError: A frame cannot be decoded, or the device has too little memory.
     """
     if samples is None:
-        samples = np.arange(len(frames))
+        samples = frames.kept
     parts: list[NDArray[np.float32]] = []
     # The next batch is started before the last one's result is waited for: a GPU always has work.
     running: deque[Callable[[], NDArray[np.float32]]] = deque()

@@ -34,7 +34,7 @@ from pipeline.progress import Progress
 from pipeline.result_store import Store, file_hash, fingerprint
 from pipeline.runtime import read_runtime
 from pipeline.settings import read_section
-from pipeline.tables import read_skipped, read_splits, write_table
+from pipeline.tables import read_masked, read_skipped, read_splits, write_table
 
 
 def run(
@@ -109,6 +109,7 @@ def run(
     for container, name in names.items():
         store.fill(name, output / container.name)
     write_table(read_skipped(frames), output / "skipped.csv")
+    write_table(read_masked(frames), output / "masked.csv")
     return f"{output}: {len(containers)} videos, {len(jobs)} computed"
 
 

@@ -58,7 +58,7 @@ def compute(job: Job, coder: Coder, pool: ThreadPoolExecutor) -> str:
         PipelineError: A damaged frame, too little memory, or features that do not fit the dtype.
     """
     with FrameFile(job.container) as frames:
-        features = encode(frames, coder.encoder, pool)
+        features = with_lost(encode(frames, coder.encoder, pool), frames.lost)
         attributes = dict(coder.attributes) | {
             "video": frames.attributes["video"],
             "fps": frames.attributes["fps"],
@@ -67,7 +67,7 @@ def compute(job: Job, coder: Coder, pool: ThreadPoolExecutor) -> str:
         }
         note = f"{len(features)} frames"
         if coder.reference is not None:
-            samples = spread(len(frames), COMPARED_FRAMES)
+            samples = frames.kept[spread(len(frames.kept), COMPARED_FRAMES)]
             similar = cosine(features[samples], encode(frames, coder.reference, pool, samples))
             attributes |= {
                 "fp32_cosine_mean": float(similar.mean()),
@@ -76,8 +76,22 @@ def compute(job: Job, coder: Coder, pool: ThreadPoolExecutor) -> str:
             }
             note += f", cosine to fp32 {similar.mean():.4f}"
         stored = _stored(features, coder.dtype, job.container)
-        write_features(job.target, stored, frames.time_s, attributes)
+        write_features(job.target, stored, frames.time_s, attributes, frames.lost)
     return note
+
+
+def with_lost(features: NDArray[np.float32], lost: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Features of all samples; those of a lost one repeat the row before, at the start the next.
+
+    Args:
+        features: (K, D) of the samples that have their frame, at least one.
+        lost: (T,) whether a sample lacks its frame, K times False.
+
+    Returns:
+        (T, D) float32.
+    """
+    rows: NDArray[np.intp] = np.maximum(np.cumsum(~lost) - 1, 0)
+    return np.asarray(features[rows])
 
 
 def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The only code that decodes, with PyAV or decord: sampled frames of a video, in order."""
+"""Sampled frames of a video, in order, decoded with PyAV or decord."""
 
 import importlib.metadata
 import importlib.util
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import VideoError
 from pipeline.frames.lanes import side_by_side
 from pipeline.frames.plan import Span, plan_spans
-from pipeline.frames.source import MEND, Source, words
+from pipeline.frames.source import MEND, Source
 
 T = TypeVar("T")
 # What becomes of a frame of PyAV's. One is made for each thread.
@@ -108,29 +108,6 @@ def read_decord(
         reader.get_batch([len(reader) - 1])
     except (decord.DECORDError, RuntimeError):
         raise _damaged(source, threads) from None
-
-
-def keyframes(source: Source, count: int) -> NDArray[np.uint8]:
-    """Up to `count` keyframes spread over the video: (N, H, W, 3) uint8 RGB, upright."""
-    ticks = source.timeline.ticks
-    images: dict[int, NDArray[np.uint8]] = {}
-    try:
-        with av.open(str(source.path)) as container:
-            stream = container.streams.video[0]
-            stream.codec_context.skip_frame = "NONKEY"
-            start = stream.start_time or 0
-            for place in np.linspace(0, int(ticks[-1]), count).astype(np.int64):
-                container.seek(start + int(place), stream=stream, backward=True)
-                frame = next(container.decode(stream), None)
-                if frame is not None and frame.pts is not None:
-                    images.setdefault(frame.pts, upright(frame))
-    except av.FFmpegError as error:
-        raise VideoError(
-            source.video, f"{source.path} is damaged ({words(error)}). {MEND}"
-        ) from None
-    if not images:
-        raise VideoError(source.video, f"{source.path}: no keyframe decodes. {MEND}")
-    return np.stack([images[pts] for pts in sorted(images)])
 
 
 def upright(frame: Any) -> NDArray[np.uint8]:

@@ -48,19 +48,25 @@ def side_by_side(
                 continue
 
     def run() -> None:
-        number = 0
+        lane = lanes[0]
         try:
             with worker() as work:
-                # next() of itertools.count is one step for the interpreter: no task is done twice.
-                while (number := next(numbers)) < len(tasks):
+                while True:
+                    # Before a task is taken: the consumer would wait for a thread that took one
+                    # and then waits here, while the other threads use up what may be begun.
                     begun.acquire()
-                    if stop.is_set():
+                    # next() of itertools.count is one step for the interpreter: no task is done
+                    # twice.
+                    number = next(numbers)
+                    if stop.is_set() or number >= len(tasks):
+                        begun.release()  # so that the next thread that waits sees the end too
                         return
+                    lane = lanes[number]
                     for result in work(tasks[number]):
-                        put(lanes[number], (result,))
-                    put(lanes[number], _END)
+                        put(lane, (result,))
+                    put(lane, _END)
         except BaseException as error:
-            put(lanes[number], error)
+            put(lane, error)
 
     with ThreadPoolExecutor(workers) as pool:
         for _ in range(workers):

@@ -24,8 +24,9 @@ class FramesParams(Section):
         quality: Of the JPEGs.
         decoder: PyAV decodes only the packets that the sampled frames need and is the quicker one
             at every rate (benchmarks/README.md). decord is used where it finds frames reliably.
-        on_error: `stop` ends the stage after all other videos; `skip` leaves damaged videos out
-            and the report names them.
+        on_error: What becomes of damaged videos, after all others are done. `stop` ends the stage;
+            `skip` leaves them out, and the report names them; `mask` keeps their good frames and
+            marks the samples whose frame is lost.
     """
 
     fps: Annotated[int | float | str, AfterValidator(_is_rate)] = 1
@@ -33,7 +34,7 @@ class FramesParams(Section):
     crop_borders: bool = False
     quality: int = Field(95, ge=1, le=100)
     decoder: Literal["pyav", "decord"] = "pyav"
-    on_error: Literal["stop", "skip"] = "stop"
+    on_error: Literal["stop", "skip", "mask"] = "stop"
 
     @property
     def rate(self) -> Fraction:

@@ -1,4 +1,4 @@
-"""Which frames of a video are taken: those shown at k / fps."""
+"""Which frames of a video are taken, those shown at k / fps, and at what time each sample lies."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.timebase import sample_count
+
+# Times of samples lie at least this far apart: tables hold six digits after the point.
+_APART_S = 2e-6
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,32 @@ def sampled_frames(timeline: Timeline, fps: Fraction) -> NDArray[np.int64]:
         [k * per_sample.numerator // per_sample.denominator for k in range(count)], dtype=np.int64
     )
     return np.searchsorted(timeline.ticks, wanted, side="right").astype(np.int64) - 1
+
+
+def sample_times(
+    timeline: Timeline, frames: NDArray[np.int64], fps: Fraction
+) -> NDArray[np.float64]:
+    """The time of each sample: that of its frame, and k / fps where it repeats the one before.
+
+    So a time is true wherever a frame is new, lies within the time for which its frame is shown,
+    and times strictly increase. With frames at 0 s and 0.7 s, and two samples per second:
+
+        k / fps   0    0.5  1    1.5
+        frame     0    0    1    1
+        time_s    0    0.5  0.7  1.5
+
+    Args:
+        timeline: The video's.
+        frames: (K,) from sampled_frames.
+        fps: As there.
+
+    Returns:
+        (K,) seconds.
+    """
+    times = np.empty(len(frames))
+    before = -np.inf
+    for sample, frame in enumerate(frames.tolist()):
+        shown = timeline.seconds(frame)
+        before = shown if shown >= before + _APART_S else float(sample / fps)
+        times[sample] = before
+    return times

@@ -10,28 +10,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import frame_store, timebase
-from pipeline.code_identity import code_hash
 from pipeline.errors import PipelineError, VideoError
 from pipeline.frame_store import FrameFile
-from pipeline.frames import crop, decode, lanes, packets, picture, plan, sample, source
-from pipeline.frames import extract as extraction
+from pipeline.frames.container import Extraction, write_container
 from pipeline.frames.decode import versions
-from pipeline.frames.extract import Job, extract
-from pipeline.frames.for_backbone import write_frames_for
 from pipeline.frames.params import FramesParams
+from pipeline.frames.recipe import recipe, write_recipe
+from pipeline.paths import FRAMES, INDEX
 from pipeline.progress import Progress
 from pipeline.result_store import Store, fingerprint
 from pipeline.runtime import RuntimeParams, cores, read_runtime
 from pipeline.settings import read_section, read_value
-from pipeline.tables import INDEX, read_videos, write_table
+from pipeline.tables import read_videos, write_table
 
-FRAMES = Path("data/frames")
-# What decides the bytes of a container.
-_CODE = (
-    *(extraction, source, packets, plan, decode, lanes, sample, crop, picture),
-    *(timebase, frame_store),
-)
 # Threads that one video keeps busy without waiting for each other.
 _THREADS_PER_VIDEO = 4
 
@@ -43,69 +34,94 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
         One line for the terminal.
 
     Raises:
-        PipelineError: A video is damaged and frames.on_error is `stop`, after all others were
-            done; or no video is left; or the disk is full.
+        PipelineError: A video is damaged and frames.on_error is `stop`, or wholly damaged and it
+            is `mask`, after all others were done; or no video is left; or the disk is full.
     """
     params = read_section(FramesParams, "frames")
     runtime = read_runtime()
-    root = Path(read_value("data.root", str))
     store = Store("frames")
-    decoders = versions()
-    code = code_hash(*_CODE)
-    jobs = []
     videos = read_videos(index)
-    for row in videos.itertuples():
-        # Which decoder reads a file follows from these and the file, which is opened only when
-        # it must be read.
-        name = fingerprint(
-            video=str(row.video),
-            content=row.sha256,
-            params=params.model_dump(exclude={"on_error"}),
-            decoders=decoders if params.decoder == "decord" else {"pyav": decoders["pyav"]},
-            code=code,
-        )
-        path = root / str(row.path)
-        jobs.append(Job(str(row.video), path, params, decoders, name, store.path(name), 1))
-    missing = [job for job in jobs if not store.has(job.name)]
+    extractions = _extractions(videos, params, store)
+    missing = [extraction for extraction in extractions if _stored(extraction, store) is None]
     damaged = _extract(missing, runtime)
-    extracted = len(missing) - len(damaged)
     damaged.sort(key=lambda error: error.video)
-    if damaged and params.on_error == "stop":
-        raise PipelineError(_report(damaged, len(videos)))
+    if damaged and params.on_error != "skip":
+        raise PipelineError(_report(damaged, len(videos), params))
     bad = {error.video for error in damaged}
-    whole = [job for job in jobs if job.video not in bad]
+    whole = [extraction for extraction in extractions if extraction.video not in bad]
     if not whole:
-        raise PipelineError(f"No video is left.\n{_report(damaged, len(videos))}")
-    for job in whole:
-        store.fill(job.name, output / f"{job.video}.h5")
-    skipped = pd.DataFrame(
-        [(error.video, error.reason) for error in damaged], columns=["video", "reason"]
-    )
-    write_table(skipped, output / "skipped.csv")
-    write_frames_for(output)
+        raise PipelineError(f"No video is left.\n{_report(damaged, len(videos), params)}")
+    lost, rerouted = [], 0
+    for extraction in whole:
+        name = _stored(extraction, store)
+        assert name is not None, "an extraction that raised nothing has stored its frames"
+        container = output / f"{extraction.video}.h5"
+        store.fill(name, container, labels={"video": extraction.video})
+        with FrameFile(container) as frames:
+            rerouted += frames.attributes["decoder"] != params.decoder
+            if frames.lost.any():
+                lost.append((extraction.video, int(frames.lost.sum()), len(frames)))
+    skipped = [(error.video, error.reason) for error in damaged]
+    write_table(pd.DataFrame(skipped, columns=["video", "reason"]), output / "skipped.csv")
+    write_table(pd.DataFrame(lost, columns=["video", "lost", "samples"]), output / "masked.csv")
+    write_recipe(params, output / "recipe.json")
     note = f", {len(damaged)} damaged videos skipped" if damaged else ""
-    rerouted = sum(_decoder_of(output / f"{job.video}.h5") != params.decoder for job in whole)
+    if lost:
+        note += f", {sum(count for _, count, _ in lost)} samples of {len(lost)} videos lost"
     if rerouted:
         note += f"; PyAV read {rerouted}, where decord is missing or cannot seek reliably"
-    return f"{output}: {len(whole)} videos, {extracted} extracted{note}"
+    return f"{output}: {len(whole)} videos, {len(missing) - len(damaged)} extracted{note}"
 
 
-def _extract(jobs: list[Job], runtime: RuntimeParams) -> list[VideoError]:
+def _extractions(videos: pd.DataFrame, params: FramesParams, store: Store) -> list[Extraction]:
+    """What each video needs. Which decoder reads it shows when it is opened."""
+    root = Path(read_value("data.root", str))
+    decoders = versions()
+    extractions = []
+    for row in videos.itertuples():
+        parts = {"content": str(row.sha256), "recipe": recipe(params)}
+        whole, masked = fingerprint(**parts), fingerprint(**parts, on_error="mask")
+        extractions.append(
+            Extraction(
+                video=str(row.video),
+                path=root / str(row.path),
+                params=params,
+                decoders=decoders,
+                fingerprint=whole,
+                target=store.path(whole),
+                masked_fingerprint=masked,
+                masked_target=store.path(masked),
+                threads=1,
+            )
+        )
+    return extractions
+
+
+def _stored(extraction: Extraction, store: Store) -> str | None:
+    """Under which fingerprint the frames of a video are in the store, if they are there."""
+    if store.has(extraction.fingerprint):
+        return extraction.fingerprint
+    if extraction.params.on_error == "mask" and store.has(extraction.masked_fingerprint):
+        return extraction.masked_fingerprint
+    return None
+
+
+def _extract(extractions: list[Extraction], runtime: RuntimeParams) -> list[VideoError]:
     """Extract every video, several at a time where there are cores; return the damaged ones."""
     damaged = []
-    workers = max(1, min(_workers(runtime), len(jobs)))
+    workers = max(1, min(_workers(runtime), len(extractions)))
     threads = max(1, runtime.thread_count // workers)
-    jobs = [replace(job, threads=threads) for job in jobs]
+    extractions = [replace(extraction, threads=threads) for extraction in extractions]
     with (
-        Progress("frames", len(jobs), runtime.progress) as progress,
-        closing(_results(jobs, workers)) as results,
+        Progress("frames", len(extractions), runtime.progress) as progress,
+        closing(_results(extractions, workers)) as results,
     ):
-        for job, work in results:
+        for extraction, write in results:
             try:
-                progress.step(job.video, f"{work()} frames")
+                progress.step(extraction.video, write())
             except VideoError as error:
                 damaged.append(error)
-                progress.step(job.video, f"DAMAGED: {error.reason}")
+                progress.step(extraction.video, f"DAMAGED: {error.reason}")
     return damaged
 
 
@@ -116,17 +132,21 @@ def _workers(runtime: RuntimeParams) -> int:
     return max(1, cores() // _THREADS_PER_VIDEO)
 
 
-def _results(jobs: list[Job], workers: int) -> Generator[tuple[Job, Callable[[], int]], None, None]:
-    """Each job with a function that gives its result or raises its error, as they finish."""
+def _results(
+    extractions: list[Extraction], workers: int
+) -> Generator[tuple[Extraction, Callable[[], str]], None, None]:
+    """Each with a function that gives its result or raises its error, as they finish."""
     if workers == 1:
         # Another process would only cost its start.
-        for job in jobs:
-            yield job, partial(extract, job)
+        for extraction in extractions:
+            yield extraction, partial(write_container, extraction)
         return
     # Spawned, not forked: the decoders' threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures: dict[Future[int], Job] = {pool.submit(extract, job): job for job in jobs}
+        futures: dict[Future[str], Extraction] = {
+            pool.submit(write_container, extraction): extraction for extraction in extractions
+        }
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result
@@ -135,16 +155,13 @@ def _results(jobs: list[Job], workers: int) -> Generator[tuple[Job, Callable[[],
             raise
 
 
-def _decoder_of(path: Path) -> str:
-    with FrameFile(path) as frames:
-        return str(frames.attributes["decoder"])
-
-
-def _report(damaged: list[VideoError], total: int) -> str:
+def _report(damaged: list[VideoError], total: int, params: FramesParams) -> str:
     lines = "\n".join(f"  {error}" for error in damaged)
+    keep_good = "" if params.on_error == "mask" else ", or mask, which keeps what is good of them"
+    what = "at all" if params.on_error == "mask" else "as a whole"
     return (
-        f"{len(damaged)} of {total} videos cannot be read as a whole; the others are done and "
+        f"{len(damaged)} of {total} videos cannot be read {what}; the others are done and "
         f"kept:\n{lines}\n"
         "Mend, replace or remove these files, or set frames.on_error: skip, which leaves them out "
-        "and says so in the report."
+        f"and says so in the report{keep_good}."
     )

@@ -1,10 +1,16 @@
 """The sections `data` and `split` of params.yaml."""
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.index.layouts import LAYOUTS
 from pipeline.settings import Number, Section
+
+if TYPE_CHECKING:
+    LayoutName = str
+else:
+    LayoutName = Literal[tuple(LAYOUTS)]
 
 
 class DataParams(Section):
@@ -16,7 +22,7 @@ class DataParams(Section):
     """
 
     root: str = Field(min_length=1)
-    layout: Literal["cholec80", "cataract101", "csv"]
+    layout: LayoutName
 
 
 class SplitParams(Section):

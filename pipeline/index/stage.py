@@ -7,11 +7,11 @@ import pandas as pd
 
 from pipeline.errors import PipelineError
 from pipeline.index.for_backbone import write_labels_for
-from pipeline.index.hashes import content_hashes
-from pipeline.index.layouts import cataract101, cholec80, csv_table
+from pipeline.index.known_files import KnownFiles
+from pipeline.index.layouts import layout_of
 from pipeline.index.layouts.dataset import Dataset
 from pipeline.index.params import DataParams, SplitParams
-from pipeline.index.probe import Probe, probe
+from pipeline.index.probe import Probe
 from pipeline.index.splits import split_videos
 from pipeline.runtime import read_runtime
 from pipeline.settings import read_section, read_value
@@ -27,15 +27,18 @@ def run(output: Path = INDEX) -> str:
     Raises:
         PipelineError: Lists everything that is wrong with labels and splits, by file and line.
     """
-    dataset, probes, splits, notes = _read()
+    with KnownFiles() as files:
+        dataset, probes, splits, notes = _read(files)
+        hashes = files.sha256([dataset.paths[video] for video in splits], read_runtime().progress)
     root = Path(read_value("data.root", str))
-    hashes = content_hashes([dataset.paths[video] for video in splits], read_runtime().progress)
     rows = []
     for video in splits:
         path = dataset.paths[video]
-        about = {"video": video, "path": path.relative_to(root).as_posix(), "sha256": hashes[path]}
+        row = {"video": video, "path": path.relative_to(root).as_posix(), "sha256": hashes[path]}
+        found = asdict(probes[video])
+        del found["frame_times_s"]
         extra = {name: values.get(video, "") for name, values in dataset.columns.items()}
-        rows.append(about | asdict(probes[video]) | extra)
+        rows.append(row | found | extra)
     write_table(pd.DataFrame(rows), output / "videos.csv")
     labels = [
         (video, run.start_s, run.end_s, run.phase)
@@ -76,22 +79,15 @@ def survey() -> tuple[float, int, list[str]]:
     Raises:
         PipelineError: As run.
     """
-    _, probes, splits, notes = _read()
+    with KnownFiles() as files:
+        _, probes, splits, notes = _read(files)
     return sum(p.duration_s for p in probes.values()) / 3600, len(splits), notes
 
 
-def _read() -> tuple[Dataset, dict[str, Probe], dict[str, str], list[str]]:
+def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], dict[str, str], list[str]]:
     """The dataset, what is in its videos, its splits, and notes for the user."""
     data = read_section(DataParams, "data")
-    known: dict[Path, Probe] = {}
-
-    def probe_once(path: Path) -> Probe:
-        if path not in known:
-            known[path] = probe(path)
-        return known[path]
-
-    layout = {"cholec80": cholec80, "cataract101": cataract101, "csv": csv_table}[data.layout]
-    dataset = layout.read(Path(data.root), probe_once)
+    dataset = layout_of(data.layout).read(Path(data.root), files.probe)
     if dataset.problems:
         count = len(dataset.problems)
         raise PipelineError(
@@ -99,7 +95,7 @@ def _read() -> tuple[Dataset, dict[str, Probe], dict[str, str], list[str]]:
             + "\n".join(f"  {problem}" for problem in dataset.problems)
         )
     splits = split_videos(read_section(SplitParams, "split"), dataset, read_value("seed", int))
-    probes = {video: probe_once(dataset.paths[video]) for video in splits}
+    probes = {video: files.probe(dataset.paths[video]) for video in splits}
     return dataset, probes, splits, dataset.notes + _notes(dataset, probes, splits)
 
 

@@ -2,9 +2,9 @@
 
 Frames of one operation resemble each other, so a bootstrap over frames gives intervals far too
 narrow (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 8.5: resample the
-independent units). A draw is kept as how often each video is in it. Every metric is written as a
-function of such weights, so that the figure itself (each video once) and its draws come from one
-formula and 2,000 draws are a matrix product.
+independent units). A draw says how often each video counts. Every metric is written as a function
+of draws, so that its value (each video once) and its bootstrap come from one formula, and 2,000
+draws are one matrix product.
 """
 
 import numpy as np
@@ -16,42 +16,43 @@ SEED = 0
 """Fixed, so that a report never changes and two experiments are resampled alike (paired)."""
 
 
-def draw_videos(videos: int, draws: int) -> Floats:
-    """How often each video is in each draw: (draws, videos), rows sum to `videos`."""
-    chances = np.full(videos, 1 / videos)
-    return np.random.default_rng(SEED).multinomial(videos, chances, size=draws).astype(np.float64)
+def draw_videos(num_videos: int, num_draws: int) -> Floats:
+    """How often each video counts in each draw: (B, V), rows sum to `num_videos`."""
+    chances = np.full(num_videos, 1 / num_videos)
+    drawn = np.random.default_rng(SEED).multinomial(num_videos, chances, size=num_draws)
+    return drawn.astype(np.float64)
 
 
-def every_video_once(videos: int) -> Floats:
-    """The weights of the figure itself: (1, videos) ones."""
-    return np.ones((1, videos))
+def every_video_once(num_videos: int) -> Floats:
+    """The single draw that gives a metric its value: (1, V) ones."""
+    return np.ones((1, num_videos))
 
 
-def weighted_mean(values: Floats, weights: Floats) -> Floats:
+def mean_over_videos(values: Floats, draws: Floats) -> Floats:
     """Mean over videos in each draw, without NaN; NaN where nothing is left.
 
     Args:
-        values: (V, ...) one figure, or an array of figures, per video.
-        weights: (B, V).
+        values: (V, ...) one number, or an array of numbers, per video.
+        draws: (B, V) how often each video counts in each draw.
 
     Returns:
         (B, ...).
     """
     defined = ~np.isnan(values)
-    total = np.tensordot(weights, np.where(defined, values, 0.0), axes=1)
-    number = np.tensordot(weights, defined.astype(np.float64), axes=1)
+    total = np.tensordot(draws, np.where(defined, values, 0.0), axes=1)
+    number = np.tensordot(draws, defined.astype(np.float64), axes=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean: Floats = total / number
     return mean
 
 
-def interval(draws: Floats) -> tuple[float, float]:
-    """The 95 % percentile interval of a figure's draws (B,); NaN where it has none.
+def interval(values: Floats) -> tuple[float, float]:
+    """The 95 % percentile interval of a metric from its values in all draws, (B,).
 
-    There is none for a single draw, nor where the figure is undefined in most draws.
+    NaN where there is none: for a single draw, or where most draws leave the metric undefined.
     """
-    defined = draws[np.isfinite(draws)]
-    if len(defined) < 2 or len(defined) < len(draws) / 2:
+    defined = values[np.isfinite(values)]
+    if len(defined) < 2 or len(defined) < len(values) / 2:
         return float("nan"), float("nan")
     low, high = np.percentile(defined, [2.5, 97.5])
     return float(low), float(high)

@@ -15,10 +15,10 @@ WITHIN_S = (5, 10, 30)
 
 @dataclass(frozen=True)
 class Transitions:
-    """The changes of phase in a video, its first phase aside.
+    """The changes of phase in a video; the start of its first phase is none.
 
     Attributes:
-        into: (N,) the phase that begins.
+        into: (N,) the class that begins.
         at: (N,) its first frame.
     """
 
@@ -29,8 +29,8 @@ class Transitions:
 def transitions(labels: Labels) -> Transitions:
     """Where a phase begins that differs from the one before.
 
-    Unlabelled frames (-1) are passed over: when the phase behind a gap differs from the one before
-    it, the transition is where labels begin again; when it is the same one, there is none.
+    Unlabelled frames (-1) are passed over: if the phase after a gap differs from the one before it,
+    the transition is where labels begin again; if it is the same one, there is none.
     """
     known = np.flatnonzero(labels >= 0)
     runs = segments(labels[known])
@@ -58,22 +58,22 @@ def boundary_errors(truth: Labels, prediction: Labels, label_fps: float) -> Floa
     return nearest
 
 
-def boundary_figures(videos: Sequence[Floats], weights: Floats) -> dict[str, Floats]:
+def boundary_figures(videos: Sequence[Floats], draws: Floats) -> dict[str, Floats]:
     """Median error and shares of transitions found, over those of all videos, in every draw.
 
     Args:
         videos: The errors of each of V videos.
-        weights: (B, V) how often each video is in each draw.
+        draws: (B, V) how often each video counts in each draw.
 
     Returns:
-        (B,) per name: median_s, infinite where more than half are never predicted; within_5_s,
-        within_10_s, within_30_s; missed, the share with no prediction at all. NaN in draws
-        without a transition.
+        (B,) per key: boundary.median_s, infinite where more than half are never predicted;
+        .within_5_s, .within_10_s, .within_30_s; .missed, the share with no prediction at all. NaN
+        in draws without a transition.
     """
     errors = np.concatenate([*videos, np.empty(0)])
     video = np.repeat(np.arange(len(videos)), [len(v) for v in videos])
     order = np.argsort(errors, kind="stable")
-    errors, repeated = errors[order], weights[:, video[order]]  # (N,), (B, N)
+    errors, repeated = errors[order], draws[:, video[order]]  # (N,), (B, N)
     total = repeated.sum(axis=1)
 
     def share(of: NDArray[np.bool_]) -> Floats:
@@ -81,35 +81,54 @@ def boundary_figures(videos: Sequence[Floats], weights: Floats) -> dict[str, Flo
             result: Floats = (repeated @ of.astype(np.float64)) / total
         return result
 
-    figures = {"median_s": _median(errors, repeated)}
+    figures = {"boundary.median_s": _median(errors, repeated)}
     for seconds in WITHIN_S:
-        figures[f"within_{seconds}_s"] = share(errors <= seconds)
-    figures["missed"] = share(np.isinf(errors))
+        figures[f"boundary.within_{seconds}_s"] = share(errors <= seconds)
+    figures["boundary.missed"] = share(np.isinf(errors))
     return figures
 
 
+@dataclass(frozen=True)
+class EnteredPhase:
+    """The transitions into one phase.
+
+    Attributes:
+        name: Of the phase.
+        count: True transitions.
+        figures: Median error and shares as in boundary_figures, by the last part of their keys;
+            None where undefined.
+    """
+
+    name: str
+    count: int
+    figures: dict[str, float | None]
+
+
 def boundaries_by_phase(
-    videos: Sequence[tuple[Labels, Labels]], phases: Sequence[str], label_fps: float
-) -> list[tuple[str, int, dict[str, float | None]]]:
-    """For each phase that is entered: name, true transitions, and boundary_figures of those.
+    videos: Sequence[tuple[Labels, Labels]], classes: Sequence[str], label_fps: float
+) -> list[EnteredPhase]:
+    """The transitions into each phase that is entered, in class order.
 
     Args:
         videos: Truth and prediction of each, as in boundary_errors.
-        phases: Names in class order.
+        classes: Names.
         label_fps: Frames per second.
     """
     into = np.concatenate([transitions(truth).into for truth, _ in videos])
     errors = np.concatenate([boundary_errors(g, p, label_fps) for g, p in videos])
     rows = []
-    for phase in np.unique(into):
-        found = boundary_figures([errors[into == phase]], np.ones((1, 1)))
-        values = {k: float(v[0]) if np.isfinite(v[0]) else None for k, v in found.items()}
-        rows.append((phases[phase], int((into == phase).sum()), values))
+    for entered in np.unique(into):
+        found = boundary_figures([errors[into == entered]], np.ones((1, 1)))
+        figures = {
+            key.removeprefix("boundary."): float(v[0]) if np.isfinite(v[0]) else None
+            for key, v in found.items()
+        }
+        rows.append(EnteredPhase(classes[entered], int((into == entered).sum()), figures))
     return rows
 
 
 def _median(ordered: Floats, repeated: Floats) -> Floats:
-    """Median of values (N,) in rising order, each there as often as `repeated` (B, N) says."""
+    """Median of ascending values (N,), each repeated as often as `repeated` (B, N) says: (B,)."""
     if len(ordered) == 0:
         return np.full(len(repeated), np.nan)
     below = np.cumsum(repeated, axis=1)

@@ -1,183 +1,180 @@
-"""What every figure of a split is made of: a few statistics per video, computed once.
+"""From scored videos to every metric: a few statistics per video, and metrics as functions of them.
 
-A figure is then a function of how often each video counts: once each for its value, as often as
-drawn for its bootstrap interval, and alike in two experiments for their difference.
+A metric is a function of how often each video counts: once each for its value, as often as drawn
+for its bootstrap interval, and alike in two experiments for their difference.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.metrics.boundary import boundary_errors, boundary_figures
+from pipeline.metrics.boundary import boundary_errors, boundary_figures, transitions
 from pipeline.metrics.calibration import Reliability, calibration_error, reliability, stack
-from pipeline.metrics.frame import (
-    confusion,
-    frame_figures,
-    frame_spreads,
-    phase_figures,
-)
-from pipeline.metrics.relaxed import (
-    Mode,
-    RelaxedScores,
-    relaxed_difference,
-    relaxed_figures,
-    relaxed_scores,
-    relaxed_spreads,
-    rule_for,
-)
-from pipeline.metrics.segment import (
-    SegmentStatistics,
-    segment_figures,
-    segment_spreads,
-    segment_statistics,
-)
+from pipeline.metrics.frame import confusion, frame_deviations, frame_figures
+from pipeline.metrics.phase import PhaseStatistics, phase_counts, phase_figures
+from pipeline.metrics.ranking import PooledFrames, ranking_figures
+from pipeline.metrics.relaxed import relaxed_deviations, relaxed_figures, relaxed_statistics
+from pipeline.metrics.segment import segment_deviations, segment_figures, segment_statistics
+from pipeline.scored_video import ScoredVideo
 from pipeline.segments import Labels
 
 Floats = NDArray[np.float64]
-Value = TypeVar("Value", float, Floats)
-MODES: tuple[Mode, ...] = ("official", "corrected")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class ScoredVideo:
-    """One video's truth and prediction.
+class ScoredSet:
+    """V videos that are scored together, each with a label at least.
 
     Attributes:
-        truth: (T,) classes, -1 where unlabelled.
-        prediction: (T,) classes.
-        probabilities: (T, C), rows sum to 1; None where another program gave labels only.
+        videos: By name.
+        classes: C names in class order.
+        label_fps: Frames per second of the sequences.
+        relaxed_seconds: Tolerance of the relaxed metrics.
     """
 
-    truth: Labels
-    prediction: Labels
-    probabilities: NDArray[np.float32] | NDArray[np.float64] | None = None
+    videos: Mapping[str, ScoredVideo]
+    classes: tuple[str, ...]
+    label_fps: float
+    relaxed_seconds: float
 
-    def __post_init__(self) -> None:
-        lengths = {len(self.truth), len(self.prediction)}
-        if self.probabilities is not None:
-            lengths.add(len(self.probabilities))
-        if len(lengths) > 1:
-            raise ValueError(f"truth, prediction and probabilities have lengths {sorted(lengths)}")
+    @cached_property
+    def pairs(self) -> list[tuple[Labels, Labels]]:
+        """Truth and prediction of each video's labelled frames."""
+        return [(v.truth[v.labelled], v.prediction[v.labelled]) for v in self.videos.values()]
+
+    @cached_property
+    def matrices(self) -> NDArray[np.int64]:
+        """(V, C, C) frames by true and predicted class."""
+        count = len(self.classes)
+        matrices = [confusion(truth, prediction, count) for truth, prediction in self.pairs]
+        return np.array(matrices, dtype=np.int64).reshape(-1, count, count)
 
     @property
-    def labelled(self) -> NDArray[np.bool_]:
-        """(T,) which frames take part in metrics."""
-        return self.truth >= 0
+    def has_probabilities(self) -> bool:
+        """Whether all videos have them."""
+        return all(video.probabilities is not None for video in self.videos.values())
 
-    @property
-    def known_probabilities(self) -> NDArray[np.float32] | NDArray[np.float64]:
-        """(T, C); a ValueError where there are none."""
-        if self.probabilities is None:
-            raise ValueError("only labels were predicted, no probabilities")
-        return self.probabilities
+
+@dataclass(frozen=True)
+class Family:
+    """A group of metrics that are made of the same statistics.
+
+    Attributes:
+        statistics: What is computed once per video; None where the family does not apply.
+        figures: Metrics with an interval, from the statistics and draws (B, V): (B,) per key.
+        deviations: Standard deviations over videos or classes, by key.
+        constants: Metrics without an interval and numbers that say what was scored, by key.
+    """
+
+    statistics: Callable[[ScoredSet], Any]
+    figures: Callable[[Any, Floats], dict[str, Floats]] = field(default=lambda _, draws: {})
+    deviations: Callable[[Any], dict[str, float]] = field(default=lambda _: {})
+    constants: Callable[[Any], dict[str, float]] = field(default=lambda _: {})
+
+
+def _bins(scored: ScoredSet) -> Reliability | None:
+    if not scored.has_probabilities:
+        return None
+    return stack(
+        [
+            reliability(v.truth[v.labelled], v.known_probabilities[v.labelled])
+            for v in scored.videos.values()
+        ]
+    )
+
+
+def _pooled(scored: ScoredSet) -> PooledFrames | None:
+    if not scored.has_probabilities:
+        return None
+    videos = scored.videos.values()
+    return PooledFrames(
+        scored.classes,
+        np.concatenate([v.truth[v.labelled] for v in videos]),
+        np.concatenate([v.known_probabilities[v.labelled] for v in videos]),
+    )
+
+
+def _transition_count(scored: ScoredSet) -> dict[str, float]:
+    videos = scored.videos.values()
+    return {"boundary.transitions": sum(len(transitions(video.truth).at) for video in videos)}
+
+
+FAMILIES = (
+    Family(lambda s: s.matrices, frame_figures, frame_deviations),
+    Family(lambda s: PhaseStatistics(s.classes, s.matrices), phase_figures, constants=phase_counts),
+    Family(lambda s: segment_statistics(s.pairs), segment_figures, segment_deviations),
+    Family(
+        lambda s: [boundary_errors(v.truth, v.prediction, s.label_fps) for v in s.videos.values()],
+        boundary_figures,
+    ),
+    Family(lambda s: s, constants=_transition_count),
+    Family(
+        lambda s: relaxed_statistics(s.pairs, s.classes, s.label_fps, s.relaxed_seconds),
+        relaxed_figures,
+        relaxed_deviations,
+        lambda found: {"relaxed.seconds": float(found.seconds)},
+    ),
+    Family(_bins, lambda bins, draws: {"calibration.ece": calibration_error(bins, draws)}),
+    Family(_pooled, constants=ranking_figures),
+)
+"""A new family of metrics is one file, one entry here, and its rows in table.py."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The statistics of V videos with labels.
+    """The statistics of V videos.
 
     Attributes:
-        videos: Their names.
-        phases: C names in class order.
-        matrices: (V, C, C) frames by true and predicted phase.
-        segment: Runs.
-        boundary: Errors of each video's transitions in seconds.
-        relaxed: By mode, where the phase order has that rule.
-        bins: (V, 15) reliability, where there are probabilities.
+        scored: The videos that have a label; those without take part in nothing.
+        found: Families that apply, with their statistics.
     """
 
-    videos: tuple[str, ...]
-    phases: tuple[str, ...]
-    matrices: NDArray[np.int64]
-    segment: SegmentStatistics
-    boundary: tuple[Floats, ...]
-    relaxed: dict[Mode, list[RelaxedScores]]
-    bins: Reliability | None
+    scored: ScoredSet
+    found: Sequence[tuple[Family, Any]]
+
+    def figures(self, draws: Floats) -> dict[str, Floats]:
+        """Every metric that has an interval, by its dotted key: (B,) each.
+
+        Args:
+            draws: (B, V) how often each video counts in each draw.
+        """
+        return _merged(family.figures(statistics, draws) for family, statistics in self.found)
+
+    def deviations(self) -> dict[str, float]:
+        """Every standard deviation, by its dotted key."""
+        return _merged(family.deviations(statistics) for family, statistics in self.found)
+
+    def constants(self) -> dict[str, float]:
+        """Metrics without an interval and numbers that say what was scored, by dotted key."""
+        return _merged(family.constants(statistics) for family, statistics in self.found)
 
 
 def measure(
     videos: Mapping[str, ScoredVideo],
-    phases: Sequence[str],
+    classes: Sequence[str],
     label_fps: float,
     relaxed_seconds: float,
 ) -> Measured:
-    """Statistics of the videos that have a label; those without take part in nothing.
+    """Statistics of the videos that have a label.
 
     Args:
         videos: By name.
-        phases: Names in class order.
+        classes: Names in class order.
         label_fps: Frames per second of the sequences.
         relaxed_seconds: Tolerance of the relaxed metrics.
     """
     known = {name: video for name, video in videos.items() if video.labelled.any()}
-    pairs = [(v.truth[v.labelled], v.prediction[v.labelled]) for v in known.values()]
-    rule, tolerance = rule_for(phases), round(relaxed_seconds * label_fps)
-    relaxed: dict[Mode, list[RelaxedScores]] = {}
-    if rule is not None:
-        for mode in MODES:
-            relaxed[mode] = [
-                relaxed_scores(g, p, relaxed_difference(g, p, rule, tolerance, mode), len(phases))
-                for g, p in pairs
-            ]
-    bins = [
-        reliability(v.truth[v.labelled], v.probabilities[v.labelled])
-        for v in known.values()
-        if v.probabilities is not None
-    ]
-    matrices = [confusion(g, p, len(phases)) for g, p in pairs]
-    return Measured(
-        videos=tuple(known),
-        phases=tuple(phases),
-        matrices=np.array(matrices, dtype=np.int64).reshape(-1, len(phases), len(phases)),
-        segment=segment_statistics(pairs),
-        boundary=tuple(boundary_errors(v.truth, v.prediction, label_fps) for v in known.values()),
-        relaxed=relaxed,
-        bins=stack(bins) if bins and len(bins) == len(known) else None,
-    )
+    scored = ScoredSet(known, tuple(classes), label_fps, relaxed_seconds)
+    if not known:
+        return Measured(scored, [])
+    statistics = [(family, family.statistics(scored)) for family in FAMILIES]
+    return Measured(scored, [(family, made) for family, made in statistics if made is not None])
 
 
-def figures(measured: Measured, weights: Floats) -> dict[str, Floats]:
-    """Every figure that has an interval, by its dotted key in metrics.json: (B,) each.
-
-    Args:
-        measured: Statistics of V videos.
-        weights: (B, V) how often each video counts in each draw.
-    """
-    found = _prefixed("frame", frame_figures(measured.matrices, weights))
-    found |= _prefixed("segment", segment_figures(measured.segment, weights))
-    found |= _prefixed("boundary", boundary_figures(measured.boundary, weights))
-    for mode, videos in measured.relaxed.items():
-        found |= _prefixed(f"relaxed.{mode}", relaxed_figures(videos, weights))
-    if measured.bins is not None:
-        found["calibration.ece"] = calibration_error(measured.bins, weights)
-    for name, values in phase_figures(measured.matrices, weights).items():
-        found |= {f"phase.{phase}.{name}": values[:, i] for i, phase in enumerate(measured.phases)}
-    return found
-
-
-def spreads(measured: Measured) -> dict[str, float]:
-    """Every standard deviation, by its dotted key in metrics.json."""
-    found = _prefixed("frame", frame_spreads(measured.matrices))
-    found |= _prefixed("segment", segment_spreads(measured.segment))
-    for mode, videos in measured.relaxed.items():
-        found |= _prefixed(f"relaxed.{mode}", relaxed_spreads(videos))
-    return found
-
-
-def interval_keys(key: str) -> tuple[str, str]:
-    """Where a figure's interval stands: beside `x.mean` x.ci_low, beside `x.y_mean` x.y_ci_low.
-
-    A figure of another name keeps it: `x.pooled` has x.pooled_ci_low.
-    """
-    group, _, name = key.rpartition(".")
-    stem = name.removesuffix("mean")
-    if stem == name:
-        stem = f"{name}_"
-    return f"{group}.{stem}ci_low", f"{group}.{stem}ci_high"
-
-
-def _prefixed(prefix: str, found: dict[str, Value]) -> dict[str, Value]:
-    return {f"{prefix}.{key}": value for key, value in found.items()}
+def _merged(parts: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
+    return {key: value for part in parts for key, value in part.items()}

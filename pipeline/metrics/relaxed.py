@@ -6,40 +6,41 @@ segment, to its FIRST frames. Every published relaxed number carries that: mode 
 it to the letter, "corrected" puts the mask where the text says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.metrics.bootstrap import every_video_once, weighted_mean
+from pipeline.metrics.bootstrap import every_video_once, mean_over_videos
 from pipeline.metrics.frame import nan_mean, nan_std
 from pipeline.phases import CHOLEC80, M2CAI16
 from pipeline.segments import Labels, segments
 
 Mode = Literal["official", "corrected"]
+MODES: tuple[Mode, ...] = ("official", "corrected")
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Classes, from 0, with a second forgiven neighbour.
+    """Classes, counted from 0, that forgive a second neighbour; d is prediction - truth.
 
     Attributes:
-        late: After a late transition d = -2 is forgiven too, next to d = -1.
-        early: Before an early transition d = 2 is forgiven too, next to d = 1.
+        late: After a late transition they forgive d = -2 as well as d = -1.
+        early: Before an early transition they forgive d = 2 as well as d = 1.
     """
 
     late: frozenset[int]
     early: frozenset[int]
 
 
-def rule_for(phases: Sequence[str]) -> Rule | None:
+def rule_for(classes: Sequence[str]) -> Rule | None:
     """The rule for a dataset by its phase names in order; None where the script knows none."""
-    if tuple(phases) == CHOLEC80:
+    if tuple(classes) == CHOLEC80:
         return Rule(late=frozenset({5, 6}), early=frozenset({3, 4, 5, 6}))
-    if tuple(phases) == M2CAI16:
+    if tuple(classes) == M2CAI16:
         return Rule(late=frozenset({6, 7}), early=frozenset({4, 5, 6, 7}))
     return None
 
@@ -55,19 +56,19 @@ def relaxed_difference(
         rule: Which neighbours are forgiven.
         tolerance: Frames at either end of a segment: seconds times the rate of the sequence that
             is being scored.
-        mode: See above.
+        mode: Whether the mask of early transitions lies where the script or its text puts it.
     """
     difference = prediction - truth
     result = difference.copy()
     found = segments(truth)
-    for phase, start, end in zip(found.label, found.start, found.end, strict=True):
+    for label, start, end in zip(found.label, found.start, found.end, strict=True):
         t = min(tolerance, int(end - start))
         first, last = slice(start, start + t), slice(end - t, end)
         late = difference[first] == -1
-        if phase in rule.late:
+        if label in rule.late:
             late |= difference[first] == -2
         early = difference[last] == 1
-        if phase in rule.early:
+        if label in rule.early:
             early |= difference[last] == 2
         result[first][late] = 0
         result[first if mode == "official" else last][early] = 0
@@ -76,7 +77,7 @@ def relaxed_difference(
 
 @dataclass(frozen=True)
 class RelaxedScores:
-    """One video: accuracy, and (C,) scores with NaN for phases absent from the truth."""
+    """One video: accuracy, and (C,) scores with NaN for classes absent from the truth."""
 
     accuracy: float
     jaccard: Floats
@@ -85,14 +86,14 @@ class RelaxedScores:
 
 
 def relaxed_scores(
-    truth: Labels, prediction: Labels, difference: Labels, phases: int
+    truth: Labels, prediction: Labels, difference: Labels, num_classes: int
 ) -> RelaxedScores:
     """Scores of one video as the script computes them, before clipping at 1.
 
-    They can exceed 1, since a forgiven frame counts for its true and its predicted phase, and
-    precision is infinite for a phase that was never predicted.
+    They can exceed 1, since a forgiven frame counts for its true and its predicted class, and
+    precision is infinite for a class that was never predicted.
     """
-    columns = np.arange(phases)[:, None]
+    columns = np.arange(num_classes)[:, None]
     in_truth, in_prediction = truth == columns, prediction == columns  # (C, T)
     hit = ((in_truth | in_prediction) & (difference == 0)).sum(axis=1).astype(np.float64)
     union = (in_truth | in_prediction).sum(axis=1)
@@ -105,34 +106,78 @@ def relaxed_scores(
     return RelaxedScores(float(np.mean(difference == 0)), jaccard, precision, recall)
 
 
-def relaxed_figures(videos: Sequence[RelaxedScores], weights: Floats) -> dict[str, Floats]:
-    """Accuracy over videos, the others over the means per phase, in every draw: (B,) each.
+@dataclass(frozen=True)
+class RelaxedStatistics:
+    """What the relaxed metrics are made of.
+
+    Attributes:
+        seconds: Tolerance at a transition.
+        videos: The V videos' scores, by mode.
+    """
+
+    seconds: float
+    videos: Mapping[Mode, Sequence[RelaxedScores]]
+
+
+def relaxed_statistics(
+    pairs: Sequence[tuple[Labels, Labels]], classes: Sequence[str], label_fps: float, seconds: float
+) -> RelaxedStatistics | None:
+    """From truth and prediction of each video, labelled frames only; None without a rule.
 
     Args:
-        videos: V of them.
-        weights: (B, V) how often each video is in each draw.
+        pairs: Truth and prediction.
+        classes: Names in class order, which decide the rule.
+        label_fps: Frames per second of the sequences.
+        seconds: Tolerance at a transition.
     """
-    accuracy = np.array([video.accuracy for video in videos])
-    figures = {"accuracy.mean": weighted_mean(accuracy, weights)}
-    for name, values in per_phase(videos, weights).items():
-        figures[f"{name}.mean"] = nan_mean(values, 1)
+    rule, tolerance = rule_for(classes), round(seconds * label_fps)
+    if rule is None:
+        return None
+    videos = {
+        mode: [
+            relaxed_scores(g, p, relaxed_difference(g, p, rule, tolerance, mode), len(classes))
+            for g, p in pairs
+        ]
+        for mode in MODES
+    }
+    return RelaxedStatistics(seconds, videos)
+
+
+def relaxed_figures(statistics: RelaxedStatistics, draws: Floats) -> dict[str, Floats]:
+    """Accuracy over videos, the others over the means per class, in every draw: (B,) per key.
+
+    Keys are relaxed.MODE.accuracy.mean, and so on for jaccard, precision and recall.
+
+    Args:
+        statistics: Of V videos.
+        draws: (B, V) how often each video counts in each draw.
+    """
+    figures = {}
+    for mode, videos in statistics.videos.items():
+        accuracy = np.array([video.accuracy for video in videos])
+        figures[f"relaxed.{mode}.accuracy.mean"] = mean_over_videos(accuracy, draws)
+        for name, values in per_class(videos, draws).items():
+            figures[f"relaxed.{mode}.{name}.mean"] = nan_mean(values, 1)
     return figures
 
 
-def relaxed_spreads(videos: Sequence[RelaxedScores]) -> dict[str, float]:
-    """Standard deviations (ddof = 1): accuracy over videos, the others over the phase means."""
-    spreads = {"accuracy.std": nan_std(np.array([video.accuracy for video in videos]))}
-    for name, values in per_phase(videos, every_video_once(len(videos))).items():
-        spreads[f"{name}.std"] = nan_std(values[0])
-    return spreads
+def relaxed_deviations(statistics: RelaxedStatistics) -> dict[str, float]:
+    """Standard deviations (ddof = 1): accuracy over videos, the others over the class means."""
+    deviations = {}
+    for mode, videos in statistics.videos.items():
+        accuracy = np.array([video.accuracy for video in videos])
+        deviations[f"relaxed.{mode}.accuracy.std"] = nan_std(accuracy)
+        for name, values in per_class(videos, every_video_once(len(videos))).items():
+            deviations[f"relaxed.{mode}.{name}.std"] = nan_std(values[0])
+    return deviations
 
 
-def per_phase(videos: Sequence[RelaxedScores], weights: Floats) -> dict[str, Floats]:
-    """Jaccard, precision and recall per phase: means over videos of the clipped scores, (B, C).
+def per_class(videos: Sequence[RelaxedScores], draws: Floats) -> dict[str, Floats]:
+    """Jaccard, precision and recall per class: means over videos of the clipped scores, (B, C).
 
     Scores are clipped at 1 first, then averaged over videos, ignoring NaN.
     """
     return {
-        name: weighted_mean(np.minimum([getattr(video, name) for video in videos], 1), weights)
+        name: mean_over_videos(np.minimum([getattr(video, name) for video in videos], 1), draws)
         for name in ("jaccard", "precision", "recall")
     }

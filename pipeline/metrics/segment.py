@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.metrics.bootstrap import weighted_mean
+from pipeline.metrics.bootstrap import mean_over_videos
 from pipeline.metrics.frame import nan_std
 from pipeline.segments import Labels, Segments, segments
 
 Floats = NDArray[np.float64]
 OVERLAPS = (10, 25, 50)
-"""Percent of intersection over union at which F1@k is taken."""
+"""Percent of intersection over union from which a run counts as found: k of F1@k."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def match_runs(
 
     In order, each predicted run takes the true run of the largest IoU, which counts as 0 where
     labels differ. It is a true positive when the IoU reaches `overlap` and that run is not yet
-    taken, else a false positive. True runs that nobody took are false negatives.
+    taken, else a false positive. True runs that none took are false negatives.
     """
     g = segments(truth).without(background)
     p = segments(prediction).without(background)
@@ -71,7 +71,7 @@ def over_segmentation(truth: Labels, prediction: Labels, background: int | None 
 
 @dataclass(frozen=True)
 class SegmentStatistics:
-    """What the segmental figures of V videos are made of.
+    """What the segmental metrics of V videos are made of.
 
     Attributes:
         edit: (V,) edit scores.
@@ -98,33 +98,34 @@ def segment_statistics(
     )
 
 
-def segment_figures(statistics: SegmentStatistics, weights: Floats) -> dict[str, Floats]:
-    """Means in every draw of videos: (B,) per name.
+def segment_figures(statistics: SegmentStatistics, draws: Floats) -> dict[str, Floats]:
+    """Means in every draw of videos: (B,) per key.
 
-    edit.mean and over_segmentation.mean over videos; f1_K.pooled from counts summed over videos
-    (Farha and Gall), f1_K.per_video_mean the mean of each video's F1 (Lea et al.).
+    segment.edit.mean and segment.over_segmentation.mean over videos; segment.f1_K.pooled from
+    counts summed over videos (Farha and Gall), segment.f1_K.per_video_mean the mean of each
+    video's F1 (Lea et al.).
     """
     figures = {
-        "edit.mean": weighted_mean(statistics.edit, weights),
-        "over_segmentation.mean": weighted_mean(statistics.over_segmentation, weights),
+        "segment.edit.mean": mean_over_videos(statistics.edit, draws),
+        "segment.over_segmentation.mean": mean_over_videos(statistics.over_segmentation, draws),
     }
-    pooled = _f1(np.tensordot(weights, statistics.matches, axes=1))  # (B, 3)
-    single = weighted_mean(_f1(statistics.matches), weights)
+    pooled = _f1(np.tensordot(draws, statistics.matches, axes=1))  # (B, 3)
+    single = mean_over_videos(_f1(statistics.matches), draws)
     for i, percent in enumerate(OVERLAPS):
-        figures[f"f1_{percent}.pooled"] = pooled[:, i]
-        figures[f"f1_{percent}.per_video_mean"] = single[:, i]
+        figures[f"segment.f1_{percent}.pooled"] = pooled[:, i]
+        figures[f"segment.f1_{percent}.per_video_mean"] = single[:, i]
     return figures
 
 
-def segment_spreads(statistics: SegmentStatistics) -> dict[str, float]:
+def segment_deviations(statistics: SegmentStatistics) -> dict[str, float]:
     """Standard deviations (ddof = 1) over videos."""
-    spreads = {
-        "edit.std": nan_std(statistics.edit),
-        "over_segmentation.std": nan_std(statistics.over_segmentation),
+    deviations = {
+        "segment.edit.std": nan_std(statistics.edit),
+        "segment.over_segmentation.std": nan_std(statistics.over_segmentation),
     }
     for percent, values in zip(OVERLAPS, _f1(statistics.matches).T, strict=True):
-        spreads[f"f1_{percent}.per_video_std"] = nan_std(values)
-    return spreads
+        deviations[f"segment.f1_{percent}.per_video_std"] = nan_std(values)
+    return deviations
 
 
 def _f1(counts: Floats) -> Floats:
@@ -139,17 +140,17 @@ def _iou(p: Segments, g: Segments) -> Floats:
     end = np.minimum(p.end[:, None], g.end)
     start = np.maximum(p.start[:, None], g.start)
     union = np.maximum(p.end[:, None], g.end) - np.minimum(p.start[:, None], g.start)
-    # For runs apart the "union" includes the gap, but then the intersection is 0 anyway.
+    # Between runs that do not meet, the "union" includes the gap; their intersection is 0 anyway.
     iou = np.maximum(end - start, 0) / union
     return np.where(p.label[:, None] == g.label, iou, 0.0)
 
 
 def _levenshtein(a: Labels, b: Labels) -> int:
     """Insertions, deletions and substitutions that turn one sequence into the other."""
-    places = np.arange(len(b) + 1)
-    row = places.copy()
+    column = np.arange(len(b) + 1)
+    row = column.copy()
     for number, label in enumerate(a, start=1):
-        # Without insertions first; then an insertion costs 1 per place from any place before.
+        # First without insertions; then an insertion costs 1 per column from any column before.
         changed = np.minimum(row[1:] + 1, row[:-1] + (b != label))
-        row = np.minimum.accumulate(np.r_[number, changed] - places) + places
+        row = np.minimum.accumulate(np.r_[number, changed] - column) + column
     return int(row[-1])

@@ -1,4 +1,4 @@
-"""Figures of tasks with one label per video, such as the surgeon's skill: two or more classes.
+"""Metrics of tasks with one label per video, such as the surgeon's skill: two or more classes.
 
 accuracy, balanced accuracy, F1, ROC AUC and average precision as scikit-learn defines them, with
 bootstrap intervals over videos, and summaries over surgeons: videos of one surgeon are not
@@ -12,11 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval
-from pipeline.metrics.frame import confusion, nan_mean, nan_std, scores
-from pipeline.metrics.summary import nested
+from pipeline.metrics.frame import confusion, nan_mean, nan_std, scores, summed
+from pipeline.metrics.keys import interval_keys, nested
+from pipeline.metrics.ranking import ranking_in_draws
+from pipeline.metrics.table import Metric
 from pipeline.segments import Labels
 
 Floats = NDArray[np.float64]
+
+VIDEO_METRICS: tuple[Metric, ...] = (
+    Metric("accuracy.value", "Accuracy", "Share of videos with the right class."),
+    Metric("balanced_accuracy.value", "Balanced accuracy", "Mean recall over the classes."),
+    Metric("f1.value", "F1, mean over classes", "Mean F1 over the classes."),
+    Metric("f1_positive.value", "F1 of the second class", "Of two classes, F1 of the second one."),
+    Metric(
+        "roc_auc.value",
+        "ROC AUC",
+        "Of the second class for two, else the mean over one class against the rest.",
+        unit="ratio",
+        digits=3,
+    ),
+    Metric(
+        "average_precision.value",
+        "Average precision",
+        "Of the second class for two, else the mean over one class against the rest.",
+        unit="ratio",
+        digits=3,
+    ),
+    Metric("surgeons.accuracy.mean", "Accuracy over surgeons", "Mean of each surgeon's accuracy."),
+)
+"""The table of these metrics, apart from table.py, so that no stage depends on it."""
 
 
 def summarise_videos(
@@ -25,7 +50,7 @@ def summarise_videos(
     probabilities: Floats | None,
     classes: Sequence[str],
     surgeons: Sequence[str] | None,
-    draws: int,
+    num_draws: int,
 ) -> dict[str, Any]:
     """Every metric of a task with one label per video.
 
@@ -34,8 +59,8 @@ def summarise_videos(
         prediction: (V,) classes.
         probabilities: (V, C), rows sum to 1; None: no ROC AUC and average precision.
         classes: C names; of two, the second one is the positive one.
-        surgeons: (V,) who operated; None: no figures by surgeon.
-        draws: Of the bootstrap over videos; 0 leaves the intervals out.
+        surgeons: (V,) who operated; None: no accuracy by surgeon.
+        num_draws: Of the bootstrap over videos; 0 leaves the intervals out.
 
     Returns:
         accuracy, balanced_accuracy, f1 (macro), f1_positive (two classes only), roc_auc and
@@ -50,28 +75,27 @@ def summarise_videos(
 
     def add(name: str, figure: Callable[[Floats], Floats]) -> None:
         flat[f"{name}.value"] = float(figure(every_video_once(len(truth)))[0])
-        if draws and len(truth) > 1:
-            low, high = interval(figure(draw_videos(len(truth), draws)))
-            flat[f"{name}.ci_low"], flat[f"{name}.ci_high"] = low, high
+        if num_draws and len(truth) > 1:
+            ends = interval(figure(draw_videos(len(truth), num_draws)))
+            flat.update(zip(interval_keys(f"{name}.value"), ends, strict=True))
 
-    def summed(weights: Floats) -> Floats:
-        total: Floats = np.tensordot(weights, matrices.astype(np.float64), axes=1)
-        return total
+    def total(draws: Floats) -> Floats:
+        return summed(matrices, draws)
 
-    add("accuracy", lambda w: np.trace(summed(w), axis1=1, axis2=2) / w.sum(axis=1))
+    add("accuracy", lambda draws: np.trace(total(draws), axis1=1, axis2=2) / draws.sum(axis=1))
     # Balanced accuracy is the mean recall over the classes that are there.
-    add("balanced_accuracy", lambda w: nan_mean(scores(summed(w)).recall, 1))
-    add("f1", lambda w: nan_mean(scores(summed(w)).f1, 1))
+    add("balanced_accuracy", lambda draws: nan_mean(scores(total(draws)).recall, 1))
+    add("f1", lambda draws: nan_mean(scores(total(draws)).f1, 1))
     if len(classes) == 2:
-        add("f1_positive", lambda w: scores(summed(w)).f1[:, 1])
+        add("f1_positive", lambda draws: scores(total(draws)).f1[:, 1])
     if probabilities is not None:
         known = probabilities
-        add("roc_auc", lambda w: _one_against_the_rest(truth, known, w)[0])
-        add("average_precision", lambda w: _one_against_the_rest(truth, known, w)[1])
+        add("roc_auc", lambda draws: _one_against_the_rest(truth, known, draws)[0])
+        add("average_precision", lambda draws: _one_against_the_rest(truth, known, draws)[1])
     result = nested(flat)
-    total = confusion(truth, prediction, len(classes))
+    counts = confusion(truth, prediction, len(classes))
     result["confusion"] = {
-        true: {found: int(total[i, j]) for j, found in enumerate(classes)}
+        true: {found: int(counts[i, j]) for j, found in enumerate(classes)}
         for i, true in enumerate(classes)
     }
     if surgeons is not None:
@@ -79,40 +103,10 @@ def summarise_videos(
     return result
 
 
-def ranking(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """ROC AUC and average precision in every draw, as scikit-learn defines them for weights.
-
-    scikit-learn takes one set of weights at a time; here one sort serves all draws.
-
-    Args:
-        positive: (V,) which videos are of the class.
-        score: (V,) its probability.
-        weights: (B, V) how often each video is in each draw.
-
-    Returns:
-        Two (B,) arrays, NaN for draws that hold the class in no video or in every one.
-    """
-    order = np.argsort(-score, kind="stable")
-    last_of_tie = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])
-    ranked = weights[:, order]
-    hits = np.cumsum(ranked * positive[order], axis=1)[:, last_of_tie]  # (B, G)
-    called = np.cumsum(ranked, axis=1)[:, last_of_tie]
-    misses = called - hits
-    new_hits, new_misses = (np.diff(x, axis=1, prepend=0) for x in (hits, misses))
-    positives, negatives = hits[:, -1], misses[:, -1]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # Trapezia under the ROC curve; steps under precision over recall.
-        auc = (new_misses * (hits - new_hits / 2)).sum(axis=1) / (positives * negatives)
-        precision = np.where(called > 0, hits / called, 0.0)
-        average = (new_hits * precision).sum(axis=1) / positives
-    undefined = (positives == 0) | (negatives == 0)
-    return np.where(undefined, np.nan, auc), np.where(undefined, np.nan, average)
-
-
-def _one_against_the_rest(truth: Labels, probabilities: Floats, weights: Floats) -> Floats:
+def _one_against_the_rest(truth: Labels, probabilities: Floats, draws: Floats) -> Floats:
     """AUC and average precision (2, B): of two classes for the second, else macro."""
     columns = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
-    each = [ranking(truth == c, probabilities[:, c], weights) for c in columns]
+    each = [ranking_in_draws(truth == c, probabilities[:, c], draws) for c in columns]
     return nan_mean(np.array(each), 0)
 
 
@@ -120,11 +114,11 @@ def _by_surgeon(right: NDArray[np.bool_], surgeons: Sequence[str]) -> dict[str, 
     names = np.array(surgeons, dtype=str)
     each = {name: right[names == name] for name in sorted(set(names.tolist()))}
     accuracy = np.array([np.mean(found) for found in each.values()])
-    spread = nan_std(accuracy)
+    deviation = nan_std(accuracy)
     return {
         "accuracy": {
             "mean": round(float(accuracy.mean()), 6),
-            "std": None if np.isnan(spread) else round(spread, 6),
+            "std": None if np.isnan(deviation) else round(deviation, 6),
             "lowest": round(float(accuracy.min()), 6),
             "highest": round(float(accuracy.max()), 6),
         },
@@ -136,7 +130,7 @@ def _by_surgeon(right: NDArray[np.bool_], surgeons: Sequence[str]) -> dict[str, 
 
 
 def leave_one_surgeon_out(surgeons: Sequence[str]) -> list[tuple[str, NDArray[np.int64]]]:
-    """The folds in which each surgeon's videos are the test set: name and places of the videos.
+    """The folds in which each surgeon's videos are the test set: name and rows of the videos.
 
     Raises:
         ValueError: There are fewer than two surgeons, so that nothing is left to train on.

@@ -15,6 +15,8 @@ from pipeline.segments import Labels
 
 CHOLEC80_FPS = 25.0
 """Rate of the frame numbers in Cholec80's files, whatever rate their lines have."""
+MICROSECONDS = 1e6
+"""Of a second. Tables of predictions hold six digits after the point."""
 _SUFFIX = re.compile(r"[-_](phases?|pred(iction)?s?|gt)$")
 
 
@@ -23,9 +25,9 @@ class LabelFile:
     """One video's labels.
 
     Attributes:
-        path: Where they stand, for errors.
-        key: (T,) frame number, or time in milliseconds; rising.
-        keys_per_s: Of a second of video: 25 frame numbers, 1000 milliseconds.
+        path: Their file, for errors.
+        key: (T,) frame number, or time in microseconds; rising.
+        keys_per_s: Keys in a second of video: 25 frame numbers, 1,000,000 microseconds.
         labels: (T,) classes, -1 where unlabelled.
         probabilities: (T, C) or None.
     """
@@ -37,17 +39,17 @@ class LabelFile:
     probabilities: NDArray[np.float64] | None
 
 
-def find_files(place: Path, suffix: str) -> dict[str, Path]:
+def find_files(source: Path, suffix: str) -> dict[str, Path]:
     """Files of a folder (or one file) by the name of their video: video41-phase.txt is video41.
 
     Raises:
         PipelineError: Nothing is there, or two files belong to one video.
     """
-    if not place.exists():
-        raise PipelineError(f"{place}: not found. Allowed: a file or a folder of *{suffix} files.")
-    paths = sorted(place.glob(f"*{suffix}")) if place.is_dir() else [place]
+    if not source.exists():
+        raise PipelineError(f"{source}: not found. Allowed: a file or a folder of *{suffix} files.")
+    paths = sorted(source.glob(f"*{suffix}")) if source.is_dir() else [source]
     if not paths:
-        raise PipelineError(f"{place}: no *{suffix} file in it.")
+        raise PipelineError(f"{source}: no *{suffix} file in it.")
     found: dict[str, Path] = {}
     for path in paths:
         video = _SUFFIX.sub("", path.stem)
@@ -87,44 +89,45 @@ def read_cholec80(path: Path, skip_first_line: bool) -> LabelFile:
     return _checked(path, frames, CHOLEC80_FPS, labels, None)
 
 
-def read_csv(path: Path, column: str, phases: Sequence[str]) -> LabelFile:
+def read_csv(path: Path, column: str, classes: Sequence[str]) -> LabelFile:
     """Read a table with `time_s`, a column of phases, and maybe p_<phase> for every phase.
 
     Args:
         path: The file.
         column: `prediction` or `truth`; `phase` will do for either. Empty: unlabelled.
-        phases: Names in class order.
+        classes: Names in class order.
 
     Raises:
         PipelineError: A column is missing, a phase unknown, a number is none.
     """
     rows = list(csv.DictReader(_text(path).splitlines()))
     columns = list(rows[0]) if rows else []
-    name = column if column in columns else "phase"
-    if not rows or "time_s" not in columns or name not in columns:
+    labelled_by = column if column in columns else "phase"
+    if not rows or "time_s" not in columns or labelled_by not in columns:
         raise PipelineError(
             f"{path}: columns {', '.join(columns) or 'none'}; expected time_s and {column} "
             "(or phase)."
         )
-    number = {phase: i for i, phase in enumerate(phases)} | {"": -1}
-    chances = [f"p_{phase}" for phase in phases]
+    number = {name: i for i, name in enumerate(classes)} | {"": -1}
+    chances = [f"p_{name}" for name in classes]
     with_chances = column == "prediction" and all(p in columns for p in chances)
     keys, labels, probabilities = [], [], []
     for n, row in enumerate(rows, 2):
         try:
-            keys.append(round(1000 * float(row["time_s"])))
-            labels.append(number[row[name]])
+            keys.append(round(MICROSECONDS * float(row["time_s"])))
+            labels.append(number[row[labelled_by]])
             if with_chances:
                 probabilities.append([float(row[p]) for p in chances])
         except (ValueError, TypeError, KeyError) as error:
             raise PipelineError(
-                f"{path}: line {n}: found {error}; time_s and p_ are numbers, {name} is one of "
-                f"{', '.join(phases)}."
+                f"{path}: line {n}: found {error}; time_s and p_ are numbers, {labelled_by} is "
+                f"one of {', '.join(classes)}."
             ) from None
-    return _checked(path, keys, 1000.0, labels, np.array(probabilities) if with_chances else None)
+    found = np.array(probabilities) if with_chances else None
+    return _checked(path, keys, MICROSECONDS, labels, found)
 
 
-def phases_in(paths: Sequence[Path]) -> tuple[str, ...]:
+def classes_in(paths: Sequence[Path]) -> tuple[str, ...]:
     """The phases of tables: in the order of their p_ columns, else of their first appearance."""
     seen: dict[str, None] = {}
     for path in paths:
@@ -157,6 +160,7 @@ def _checked(
     if len(key) == 0:
         raise PipelineError(f"{path}: no labels in it.")
     if (np.diff(key) <= 0).any():
-        place = int(np.flatnonzero(np.diff(key) <= 0)[0])
-        raise PipelineError(f"{path}: {key[place + 1]} comes after {key[place]}; times must rise.")
+        # Equal times too: which of two labels counts at that time would be a guess.
+        row = int(np.flatnonzero(np.diff(key) <= 0)[0])
+        raise PipelineError(f"{path}: {key[row + 1]} comes after {key[row]}; times must rise.")
     return LabelFile(path, key, keys_per_s, np.array(labels, dtype=np.int64), probabilities)

@@ -5,13 +5,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.evaluate.params import EvaluateParams
-from pipeline.metrics.measure import ScoredVideo
 from pipeline.metrics.summary import summarise
 from pipeline.phases import CHOLEC80
-from pipeline.score.label_files import LabelFile, find_files, phases_in, read_cholec80, read_csv
+from pipeline.score.label_files import (
+    MICROSECONDS,
+    LabelFile,
+    classes_in,
+    find_files,
+    read_cholec80,
+    read_csv,
+)
+from pipeline.scored_video import ScoredVideo
 
 Layout = Literal["cholec80", "csv"]
 
@@ -21,14 +29,14 @@ class Scored:
     """What was scored.
 
     Attributes:
-        metrics: As the group `test` of reports/metrics.json.
+        metrics: As the group `test` of reports/details.json.
         label_fps: Frames per second of the predictions.
-        phases: Names in class order.
+        classes: Names in class order.
     """
 
     metrics: dict[str, Any]
     label_fps: float
-    phases: tuple[str, ...]
+    classes: tuple[str, ...]
 
 
 def score(predictions: Path, truth: Path, layout: Layout, skip_first_line: bool) -> Scored:
@@ -52,14 +60,14 @@ def score(predictions: Path, truth: Path, layout: Layout, skip_first_line: bool)
         raise PipelineError(
             f"{truth}: no truth of {', '.join(missing)}; it holds {', '.join(sorted(true)[:8])}."
         )
-    phases = CHOLEC80 if layout == "cholec80" else phases_in([*found.values(), *true.values()])
+    classes = CHOLEC80 if layout == "cholec80" else classes_in([*found.values(), *true.values()])
     videos: dict[str, ScoredVideo] = {}
     rates: dict[str, float] = {}
     for name, path in found.items():
         if layout == "cholec80":
             pair = read_cholec80(path, skip_first_line), read_cholec80(true[name], skip_first_line)
         else:
-            pair = read_csv(path, "prediction", phases), read_csv(true[name], "truth", phases)
+            pair = read_csv(path, "prediction", classes), read_csv(true[name], "truth", classes)
         videos[name], rates[name] = _aligned(*pair)
     # Presentation times jitter by a frame of the video, so rates do by a little.
     fps = round(float(np.median(list(rates.values()))), 2)
@@ -70,41 +78,52 @@ def score(predictions: Path, truth: Path, layout: Layout, skip_first_line: bool)
                 "are scored together must have one rate."
             )
     params = EvaluateParams()
-    metrics = summarise(videos, phases, fps, float(params.relaxed_seconds), params.bootstrap)
+    metrics = summarise(videos, classes, fps, float(params.relaxed_seconds), params.bootstrap)
     if not metrics["videos"]:
         raise PipelineError(f"{truth}: no frame with a label.")
-    return Scored(metrics, fps, phases)
+    return Scored(metrics, fps, classes)
 
 
 def _aligned(prediction: LabelFile, truth: LabelFile) -> tuple[ScoredVideo, float]:
     """Truth at the frames of the prediction, and their rate."""
     if (prediction.labels < 0).any():
         raise PipelineError(f"{prediction.path}: a frame has no prediction.")
-    place = np.searchsorted(truth.key, prediction.key)
-    met = np.append(truth.key, -1)[place] == prediction.key
+    # Other programs round times to milliseconds; frame numbers must be equal.
+    row = _nearest(truth.key, prediction.key)
+    met = np.abs(truth.key[row] - prediction.key) <= truth.keys_per_s / 2000
+    met[1:] &= np.diff(row) > 0
     if not met.all():
         first = prediction.key[np.flatnonzero(~met)[0]]
         raise PipelineError(
             f"{prediction.path}: {_named(first, prediction)} is not in {truth.path}, which holds "
             f"{_named(truth.key[0], truth)} to {_named(truth.key[-1], truth)}."
         )
-    video = ScoredVideo(truth.labels[place], prediction.labels, prediction.probabilities)
+    video = ScoredVideo(truth.labels[row], prediction.labels, prediction.probabilities)
     if len(prediction.key) == 1:
         return video, 1.0
-    # What was left out would otherwise count neither as right nor as wrong.
-    steps = np.diff(prediction.key)
+    # What was left out would otherwise count neither as right nor as wrong. In labels, not in
+    # seconds: the times of a variable rate are no even steps.
+    steps = np.diff(row)
     usual = float(np.median(steps))
     holes = np.flatnonzero(steps > 1.5 * usual)
-    before, behind = prediction.key[0] - truth.key[0], truth.key[-1] - prediction.key[-1]
-    if len(holes) or max(before, behind) >= 1.5 * usual:
+    before, after = row[0], len(truth.key) - 1 - row[-1]
+    if len(holes) or max(before, after) >= 1.5 * usual:
         where = int(holes[0]) if len(holes) else (0 if before >= 1.5 * usual else -1)
         near = int(prediction.key[where])
         raise PipelineError(
             f"{prediction.path}: predictions are missing near {_named(near, prediction)}, where "
             f"{truth.path} has labels. Predict every frame that is to be scored."
         )
-    return video, prediction.keys_per_s / float(steps.mean())
+    return video, prediction.keys_per_s / float(np.diff(prediction.key).mean())
+
+
+def _nearest(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row of the key nearest to each wanted one; `keys` rise."""
+    after = np.searchsorted(keys, wanted).clip(0, len(keys) - 1)
+    before = (after - 1).clip(0)
+    nearer = np.abs(keys[before] - wanted) < np.abs(keys[after] - wanted)
+    return np.where(nearer, before, after)
 
 
 def _named(key: int, file: LabelFile) -> str:
-    return f"{key / 1000:g} s" if file.keys_per_s == 1000 else f"frame {key}"
+    return f"{key / MICROSECONDS:g} s" if file.keys_per_s == MICROSECONDS else f"frame {key}"

@@ -1,5 +1,6 @@
 """One label per video, such as skill: `score --layout videos`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +9,13 @@ import pandas as pd
 
 from pipeline.errors import PipelineError
 from pipeline.evaluate.params import EvaluateParams
-from pipeline.metrics.headline import Figure, interval, percent
-from pipeline.metrics.video_level import summarise_videos
-
-_NAMES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "f1": "F1, mean over classes",
-    "f1_positive": "F1 of the second class",
-    "roc_auc": "ROC AUC",
-    "average_precision": "Average precision",
-}
+from pipeline.metrics.headline import Line, lines_of
+from pipeline.metrics.video_level import VIDEO_METRICS, summarise_videos
+from pipeline.metrics.wording import interval
 
 
 def score_videos(predictions: Path, truth: Path) -> dict[str, Any]:
-    """Every metric of video_metrics.summarise_videos.
+    """Every metric of metrics.video_level.summarise_videos.
 
     Args:
         predictions: A table with `video`, `prediction` and maybe p_<class> for every class.
@@ -61,26 +54,14 @@ def score_videos(predictions: Path, truth: Path) -> dict[str, Any]:
     )
 
 
-def figures(metrics: dict[str, Any]) -> list[Figure]:
-    """The figures for a terminal."""
-    rows = [
-        Figure(
-            key,
-            name,
-            percent(metrics[key]["value"]),
-            interval(metrics[key].get("ci_low"), metrics[key].get("ci_high")),
-        )
-        for key, name in _NAMES.items()
-        if key in metrics
-    ]
-    if "surgeons" in metrics:
-        over = metrics["surgeons"]["accuracy"]
-        text = percent(over["mean"])
-        if over["std"] is not None:
-            text = f"{100 * over['mean']:.1f} ± {100 * over['std']:.1f} %"
-        span = f"{100 * over['lowest']:.1f} to {100 * over['highest']:.1f} % (lowest, highest)"
-        rows.append(Figure("surgeons.accuracy", "Accuracy over surgeons", text, span))
-    return rows
+def headline_of_videos(metrics: dict[str, Any]) -> list[Line]:
+    """The metrics for a terminal, from what score_videos returned."""
+    lines = lines_of(VIDEO_METRICS, metrics)
+    if "surgeons" not in metrics:
+        return lines
+    found = metrics["surgeons"]["accuracy"]
+    ends = interval(lines[-1].metric, found["lowest"], found["highest"])
+    return [*lines[:-1], replace(lines[-1], interval=f"{ends} (lowest, highest)")]
 
 
 def _table(path: Path, column: str) -> pd.DataFrame:
@@ -96,7 +77,7 @@ def _table(path: Path, column: str) -> pd.DataFrame:
         )
     twice = sorted(set(table["video"][table["video"].duplicated()]))
     if twice:
-        raise PipelineError(f"{path}: {', '.join(twice)} stands there twice. Keep one row each.")
+        raise PipelineError(f"{path}: {', '.join(twice)} is in it twice. Keep one row each.")
     return table.set_index("video")
 
 

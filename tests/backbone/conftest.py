@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import tiny
 from frames_project import make_project
+
+from pipeline.networks.backbones import FAMILIES
+
+
+@pytest.fixture(autouse=True)
+def tiny_family(monkeypatch):
+    """A family of backbones that train in milliseconds."""
+    monkeypatch.setitem(FAMILIES, "tiny", tiny)
 
 
 @pytest.fixture

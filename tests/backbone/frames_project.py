@@ -29,13 +29,9 @@ def image(phase: int, seed: int) -> np.ndarray:
 def make_project(finetune=None, tools=False, **backbone) -> None:
     """Containers, tables and params.yaml below the current folder."""
     for number, video in enumerate(SPLITS):
-        samples = []
-        for k in range(FRAMES):
-            pixels = image(3 * k // FRAMES, 100 * number + k)
-            samples.append((cv2.imencode(".png", pixels[..., ::-1])[1].tobytes(), float(k)))
-        attributes = {"video": video, "fps": 1.0, "fingerprint": f"{number}"}
-        write_frames(Path(f"data/frames/{video}.h5"), samples, attributes)
+        write_video(video, number)
     Path("data/frames/skipped.csv").write_text("video,reason\n")
+    Path("data/frames/recipe.json").write_text('{"fps": "1", "short_side": 40}\n')
     splits = pd.DataFrame(SPLITS.items(), columns=["video", "split"])
     index = Path("data/index")
     write_table(splits, index / "splits.csv")
@@ -55,19 +51,40 @@ def make_project(finetune=None, tools=False, **backbone) -> None:
     settings(finetune, **backbone)
 
 
+def write_video(video: str, number: int) -> None:
+    """Its container; the number decides its pixels and its fingerprint."""
+    samples = []
+    for k in range(FRAMES):
+        pixels = image(3 * k // FRAMES, 100 * number + k)
+        samples.append((cv2.imencode(".png", pixels[..., ::-1])[1].tobytes(), float(k)))
+    attributes = {"video": video, "fps": 1.0, "fingerprint": f"{number}"}
+    write_frames(Path(f"data/frames/{video}.h5"), samples, attributes)
+
+
+def add_video(video: str, split: str, number: int) -> None:
+    """One more video, with the labels of the others."""
+    write_video(video, number)
+    rows = {"splits": [f"{video},{split}"], "labels": []}
+    for i, phase in enumerate(PHASES):
+        rows["labels"].append(f"{video},{i * FRAMES / 3},{(i + 1) * FRAMES / 3},{phase}")
+    for name, lines in rows.items():
+        table = Path(f"data/index/{name}.csv")
+        table.write_text("\n".join([*table.read_text().splitlines(), *lines, ""]))
+
+
 def settings(finetune=None, devices=1, workers=2, **backbone) -> None:
     """params.yaml for a small network."""
     chosen = {
         "strategy": "whole",
         "backbone_lr": 1.0,
-        "lr": 1e-3,
+        "lr": 1e-2,
         "epochs": 2,
         "batch": 12,
         "early_stop": 0,
     } | (finetune or {})
     params = {
         "seed": 3,
-        "backbone": {"name": "resnet18", "mode": "finetune", "crop": 32, "finetune": chosen}
+        "backbone": {"name": "tiny_cnn", "mode": "finetune", "crop": 32, "finetune": chosen}
         | backbone,
         "runtime": {
             "device": "cpu",

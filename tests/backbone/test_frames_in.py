@@ -1,5 +1,7 @@
 """What the network is shown: loading, augmentation, rates, loss, adaptation."""
 
+import os
+import resource
 import sys
 import threading
 from pathlib import Path
@@ -72,6 +74,29 @@ def test_a_loader_that_is_left_early_ends_its_threads(project):
     assert threading.active_count() > before
     images.close()
     assert threading.active_count() == before
+
+
+def test_more_videos_than_files_may_be_open_are_read(workplace):
+    count, room = 220, 150
+    for number in range(count):
+        write_frames(Path(f"{number}.h5"), [(b"jpeg", 0.0)], {"video": str(number)})
+    nothing = np.zeros(count, dtype=np.int64)
+    frames = LabelledFrames(
+        tuple(Path(f"{n}.h5") for n in range(count)),
+        ("",) * count,
+        np.arange(count),
+        nothing,
+        nothing,
+        np.zeros((count, 0), dtype=np.float32),
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + room, hard))
+    try:
+        files = load(frames, [np.arange(count)], lambda image, row: torch.tensor([row]), 2)
+        with pytest.raises(PipelineError, match="not a readable JPEG"):
+            next(files)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_damaged_frame_is_named_with_its_container(project):

@@ -59,7 +59,7 @@ def test_bytes_do_not_depend_on_batch_or_workers(project):
 def test_features_of_other_batches_differ_by_rounding(project, dtype, most):
     """As on a GPU, whose batch is runtime.batch."""
     torch.manual_seed(0)
-    network = fold(build_cnn("resnet18").eval(), TRANSFORM.mean, TRANSFORM.std).to(dtype)
+    network = fold(build_cnn("resnet18").eval(), TRANSFORM).to(dtype)
     found = []
     with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
         for batch in (16, 1, 5, 21):
@@ -128,7 +128,7 @@ def test_a_gpu_that_is_not_there_is_named(project):
 
 def test_a_batch_is_filled_up_without_changing_its_rows(project):
     torch.manual_seed(0)
-    network = fold(build_cnn("resnet18").eval(), TRANSFORM.mean, TRANSFORM.std)
+    network = fold(build_cnn("resnet18").eval(), TRANSFORM)
     encoder = Encoder(network, TRANSFORM, torch.device("cpu"), 8)
     with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
         whole = encode(frames, encoder, pool)

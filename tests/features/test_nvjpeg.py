@@ -34,7 +34,7 @@ def pool():
 
 def test_it_gives_the_features_of_the_other_decoder(project, pool):
     torch.manual_seed(0)
-    ours, theirs = encoders(fold(build_cnn("resnet18").eval(), TRANSFORM.mean, TRANSFORM.std))
+    ours, theirs = encoders(fold(build_cnn("resnet18").eval(), TRANSFORM))
     with FrameFile(project / "data/frames/video0.h5") as frames:
         one, other = encode(frames, ours, pool), encode(frames, theirs, pool)
         assert cosine(one, other).min() > 0.999

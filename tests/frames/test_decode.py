@@ -15,7 +15,9 @@ from videos import number_of, write_video
 
 from pipeline.errors import VideoError
 from pipeline.frames import decode
-from pipeline.frames.decode import decoder_for, keyframes, read_decord, read_frames, upright
+from pipeline.frames.crop import view_box
+from pipeline.frames.decode import decoder_for, read_decord, read_frames, upright
+from pipeline.frames.keyframes import keyframes
 from pipeline.frames.plan import plan_spans
 from pipeline.frames.sample import sampled_frames
 from pipeline.frames.source import open_source
@@ -122,6 +124,42 @@ def test_rotation_is_applied(shared_data):
     source = open_source("v", shared_data / "decode/video_90.mov")
     assert next(images_of(source, [0])).shape == (568, 320, 3)
     assert keyframes(source, 2).shape[1:] == (568, 320, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("v.mpg", "libx264"),
+        ("v.mpg", "mpeg2video"),
+        ("v.h264", "libx264"),
+        ("v.m2v", "mpeg2video"),
+        ("v.avi", "libx264"),
+        ("v.ts", "libx264"),
+    ],
+)
+def test_key_frames_come_from_the_whole_video_in_every_container(tmp_path, name, codec):
+    """MPEG program streams and raw ones tell the time of few packets or of none."""
+    path = tmp_path / name
+    muxer = {"format": "vob"} if path.suffix == ".mpg" else {}
+    with av.open(str(path), "w", **muxer) as container:
+        stream = container.add_stream(codec, rate=25, options={"g": "12", "bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 160, 128, "yuv420p"
+        for number in range(300):
+            image = np.zeros((128, 160, 3), dtype=np.uint8)
+            if number > 200:
+                image[32:96, 40:120] = 200
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    source = open_source("v", path)
+    images = keyframes(source, 8)
+    assert 6 <= len(images) <= 8
+    assert [image.max() > 100 for image in images] == sorted(image.max() > 100 for image in images)
+    assert 2 <= sum(image.max() > 100 for image in images) <= 4
+    box = view_box(images)
+    assert abs(box.top - 32) <= 2 and abs(box.left - 40) <= 2
+    assert abs(box.bottom - 96) <= 2 and abs(box.right - 120) <= 2
 
 
 def test_text_is_no_video(tmp_path):

@@ -14,12 +14,14 @@ from videos import write_video
 EXTRACT = """
 import sys
 from pathlib import Path
-from pipeline.frames.decode import versions
-from pipeline.frames.extract import Job, extract
+from pipeline.frame_store import write_frames
+from pipeline.frames.extract import extract
 from pipeline.frames.params import FramesParams
 
 video, target = map(Path, sys.argv[1:])
-print(extract(Job("v", video, FramesParams(fps=1), versions(), "name", target, 2)))
+found = extract("v", video, FramesParams(fps=1), 2)
+jpegs = (picture.jpeg for picture in found.pictures)
+print(write_frames(target, zip(jpegs, found.frame_times_s), {}, found.samples))
 print(Path("/proc/self/status").read_text())
 """
 

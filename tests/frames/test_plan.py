@@ -3,10 +3,12 @@
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from pipeline.frames import lanes
 from pipeline.frames.lanes import side_by_side
 from pipeline.frames.packets import Packet, PacketReader, table_of
 from pipeline.frames.plan import plan_spans
@@ -149,6 +151,42 @@ def test_no_more_is_made_than_may_wait():
     assert len(made) <= 1 + 2 * (64 + 1) + 1
     results.close()
     assert threading.active_count() == others
+
+
+class UnfairSemaphore:
+    """As Python's own may: the first thread that has to wait sees all others served before it."""
+
+    def __init__(self, value):
+        self._value = value
+        self._free = threading.Condition()
+        self._starved = None
+
+    def acquire(self):
+        with self._free:
+            while self._value == 0 or self._starved is threading.current_thread():
+                if self._starved is None:
+                    self._starved = threading.current_thread()
+                self._free.wait()
+            self._value -= 1
+
+    def release(self, n=1):
+        with self._free:
+            self._value += n
+            if n > 1:  # the end: everyone may go
+                self._starved = threading.main_thread()
+            self._free.notify_all()
+
+
+def test_a_thread_that_waits_holds_up_nobody(monkeypatch):
+    only_here = SimpleNamespace(Semaphore=UnfairSemaphore, Event=threading.Event)
+    monkeypatch.setattr(lanes, "threading", only_here)
+    found = []
+    consumer = threading.Thread(
+        target=lambda: found.extend(side_by_side([1] * 40, counting, 2)), daemon=True
+    )
+    consumer.start()
+    consumer.join(20)
+    assert len(found) == 40
 
 
 def test_an_error_comes_after_the_results_before_it():

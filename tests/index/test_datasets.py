@@ -1,5 +1,6 @@
 """Layouts of published data sets, on their own files and on small ones of their shape."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -106,6 +107,25 @@ def test_cataract101_end_to_end_with_surgeon_and_experience(ours, clip):
     assert read_videos()["surgeon"].tolist() == [4, 2]
     (ours / "annotations.csv").write_text(starts + "270;10;3\n270;60;2\n")
     fails(r"annotations\.csv:5: unknown phase '3'(.|\n)*:6: starts at frame 60, but")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("270;fifty;25;2;2", r"3: Frames 'fifty', expected a whole number above 0\.$"),
+        ("270;50;25,0;2;2", r"3: FPS '25,0', expected a number above 0, such as 25\.$"),
+        ("270;50;0;2;2", r"3: FPS '0'"),
+        ("270;50", r"3: found '270;50', expected a value for each of VideoID, Frames, FPS"),
+    ],
+)
+def test_a_number_of_cataract101_that_is_none_is_named_by_line_and_column(tmp_path, row, message):
+    (tmp_path / "phases.csv").write_text("Phase;Meaning\n1;Incision\n")
+    (tmp_path / "videos.csv").write_text(
+        f"VideoID;Frames;FPS;Surgeon;Experience\n269;50;25;4;1\n{row}\n"
+    )
+    (tmp_path / "annotations.csv").write_text("VideoID;FrameNo;Phase\n269;5;1\n270;0;1\n")
+    (problem,) = cataract101.read_tables(tmp_path)[3]
+    assert re.search(rf"videos\.csv:{message}", problem)
 
 
 def test_cholec80_tools_are_read_where_they_are_there(workplace, clip):

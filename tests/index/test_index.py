@@ -1,11 +1,15 @@
+import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from index_project import LISTS, fails, settings, table
+from videos import write_video
 
-from pipeline.index import hashes, stage
+from pipeline.index import known_files, stage
+from pipeline.index import probe as probing
+from pipeline.index.known_files import KnownFiles
 from pipeline.index.layouts.dataset import Dataset
 from pipeline.index.params import SplitParams
 from pipeline.index.probe import probe
@@ -158,17 +162,90 @@ def test_probe_counts_packets_and_says_what_is_wrong(shared_data):
     assert probe(shared_data / "decode/empty_262_bytes.mp4").problem == "no video stream"
 
 
-def test_hashes_are_remembered_until_a_file_changes(ours, monkeypatch):
+def known(files):
+    with KnownFiles() as found:
+        return found.sha256(files, "none"), [found.probe(file) for file in files]
+
+
+def test_hashes_and_probes_are_remembered_until_a_file_changes(ours, monkeypatch):
     files = [ours / "v1.mp4", ours / "v2.mp4"]
-    first = hashes.content_hashes(files, "none")
-    monkeypatch.setattr(hashes, "file_hash", lambda _: pytest.fail("read again"))
-    assert hashes.content_hashes(files, "none") == first
-    monkeypatch.undo()
-    monkeypatch.setenv("DVC_ROOT", str(ours.parents[1]))
+    hashes, probes = known(files)
+    with monkeypatch.context() as patch:
+        for name in ("file_hash", "probe"):
+            patch.setattr(known_files, name, lambda _: pytest.fail("read again"))
+        assert known(files) == (hashes, probes)
     files[0].write_bytes(b"other")
-    assert hashes.content_hashes(files, "none")[files[0]] != first[files[0]]
-    (ours.parents[1] / ".store/hashes.json").write_text("{broken")
-    assert hashes.content_hashes(files[1:], "none") == {files[1]: first[files[1]]}
+    changed, probed = known(files)
+    assert changed[files[0]] != hashes[files[0]] and changed[files[1]] == hashes[files[1]]
+    assert probed[0].problem and probed[1] == probes[1]
+    (ours.parents[1] / ".store/videos.json").write_text("{broken")
+    assert known(files[1:]) == ({files[1]: hashes[files[1]]}, probes[1:])
+
+
+def test_a_corrected_label_opens_no_video(ours, monkeypatch):
+    stage.run()
+    table(ours, "v1,0,1.5,A,train", "v1,1.5,2,B,train", "v2,0.5,2,A,test")
+    monkeypatch.setattr(probing.av, "open", lambda *_: pytest.fail("a video was opened"))
+    stage.run()
+    assert read_labels()["end_s"].tolist() == [1.5, 2, 2]
+    assert read_videos()["frames"].tolist() == [50, 50]
+    stage.survey()
+
+
+def test_another_prober_reads_the_videos_again(ours, monkeypatch):
+    stage.run()
+    opened = []
+    monkeypatch.setattr(known_files, "code_hash", lambda _: "other")
+    monkeypatch.setattr(known_files, "probe", lambda file: opened.append(file) or probe(file))
+    monkeypatch.setattr(known_files, "file_hash", lambda _: pytest.fail("hashed again"))
+    stage.run()
+    assert len(opened) == 2
+
+
+def test_times_of_a_variable_rate_are_remembered_exactly(shared_data, workplace):
+    path = shared_data / "clips/pigleg_vfr.mp4"
+    _, (found,) = known([path])
+    assert len(found.frame_times_s) == found.frames == 112
+    assert found.frame_times_s[:3] == (0, 0.0667, 0.100034)
+    assert known([path])[1] == [found]
+    assert probe(shared_data / "clips/endo.mp4").frame_times_s == ()
+
+
+def test_labels_of_frames_meet_a_variable_rate_by_time(ours, shared_data):
+    """At the average rate the boundary would be a frame away."""
+    (ours / "v1.mp4").unlink()
+    shutil.copy(shared_data / "clips/pigleg_vfr.mp4", ours / "v1.mp4")
+    rows = [f"v1,{n},{'A' if n < 30 else 'B'},train" for n in range(112)]
+    table(ours, *rows, "v2,0,A,test", header="video,frame,phase,split")
+    stage.run()
+    times = probe(ours / "v1.mp4").frame_times_s
+    labels = read_labels()
+    assert labels.loc[0, "end_s"] == labels.loc[1, "start_s"] == times[30]
+    assert abs(times[30] - 30 / probe(ours / "v1.mp4").fps) > 0.03
+    assert labels.loc[1, "end_s"] == pytest.approx(probe(ours / "v1.mp4").duration_s, abs=1e-6)
+
+
+def test_hidden_files_are_no_videos_and_no_tables(ours, clip):
+    """macOS writes such files onto disks of other systems."""
+    before = stage.run()
+    for name in ("._v1.mp4", ".v3.mp4", "._phases.csv"):
+        shutil.copy(clip, ours / name)
+    (ours / ".Trashes").mkdir()
+    shutil.copy(clip, ours / ".Trashes/v1.mp4")
+    assert stage.run() == before
+    (ours / "phases.csv").rename(ours / "ours.csv")
+    assert stage.run() == before
+
+
+def test_a_file_that_is_cut_off_has_the_length_it_promises(tmp_path):
+    path = tmp_path / "v.mp4"
+    write_video(path, 100, faststart=True)
+    whole = probe(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4])
+    cut = probe(path)
+    assert (cut.frames, cut.duration_s) == (whole.frames, whole.duration_s) == (100, 4)
+    assert re.fullmatch(r"holds \d+ of the 100 frames it lists", cut.problem)
 
 
 def test_tables_survive_a_video_called_by_a_number(ours):

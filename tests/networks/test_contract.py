@@ -20,27 +20,35 @@ def named(case):
     return "-".join([case[0], *(f"{key}={value}" for key, value in case[1].items())])
 
 
-@pytest.fixture(params=NETWORKS, ids=named)
-def case(request):
-    return request.param
-
-
 def built(case):
     torch.manual_seed(0)
     kind, form = case
     return KINDS[kind].build(D, C, KINDS[kind].Params(**form)).eval()
 
 
-@pytest.fixture
-def network(case):
-    return built(case)
+def forms(wanted):
+    """The networks of which this holds."""
+    return [case for case in NETWORKS if wanted(built(case))]
 
 
-@pytest.fixture
-def causal(network):
-    if not network.causal:
-        pytest.skip("looks into the future")
-    return network
+@pytest.fixture(params=NETWORKS, ids=named)
+def network(request):
+    return built(request.param)
+
+
+@pytest.fixture(params=forms(lambda network: network.causal), ids=named)
+def causal(request):
+    return built(request.param)
+
+
+@pytest.fixture(params=forms(lambda network: not network.causal), ids=named)
+def offline(request):
+    return built(request.param)
+
+
+@pytest.fixture(params=forms(lambda network: network.trains_in_windows), ids=named)
+def windowed(request):
+    return built(request.param)
 
 
 def whole(features):
@@ -108,24 +116,20 @@ def test_a_state_can_be_gone_on_from_twice(causal):
     assert torch.equal(once, again)
 
 
-def test_a_network_that_looks_ahead_has_no_steps(network):
-    if network.causal:
-        pytest.skip("causal")
+def test_a_network_that_looks_ahead_has_no_steps(offline):
     with pytest.raises(NotImplementedError, match="looks into the future"):
-        network.step(torch.randn(1, D))
+        offline.step(torch.randn(1, D))
 
 
-def test_windows_with_carried_state_are_the_whole_video(network):
-    if not network.trains_in_windows:
-        pytest.skip("trained on whole videos")
+def test_windows_with_carried_state_are_the_whole_video(windowed):
     features = torch.randn(1, 50, D)
     state, parts = None, []
     with torch.inference_mode():
         for window in features.split(16, dim=1):
-            outputs = network(window, whole(window), state)
+            outputs = windowed(window, whole(window), state)
             parts.append(outputs.logits[-1])
             state = outputs.state
-    torch.testing.assert_close(torch.cat(parts, dim=1), predict(network, features))
+    torch.testing.assert_close(torch.cat(parts, dim=1), predict(windowed, features))
 
 
 def test_the_receptive_field_is_the_measured_one(network):
@@ -189,7 +193,9 @@ def test_every_phase_trains_something_and_its_loss_reaches_it(network):
         assert all(p.grad is not None for p in trained)
 
 
-def test_a_header_rebuilds_it(case, network):
+@pytest.mark.parametrize("case", NETWORKS, ids=named)
+def test_a_header_rebuilds_it(case):
+    network = built(case)
     kind, form = case
     header = {
         "kind": kind,

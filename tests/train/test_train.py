@@ -103,7 +103,7 @@ def test_training_learns_and_its_header_rebuilds_the_network(project, kind, batc
     stage.run()
     history = pd.read_csv("reports/train/history.csv")
     assert history["val_macro_f1"].max() > 0.85
-    _, header = kept_network()
+    network, header = kept_network()
     assert header["best_epoch"] == history["val_macro_f1"].idxmax() + 1
     assert sorted(path.suffix for path in Path(".store/train").iterdir()) == [
         ".lock",

@@ -5,6 +5,7 @@ unlabelled, and the last phase goes on to the end of the video.
 """
 
 import csv
+import math
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -29,6 +30,8 @@ def read(root: Path, probes: Probes) -> Dataset:
     }
     runs, phases, about, problems = read_tables(root)
     dataset = Dataset(dict(sorted(paths.items())), phases=phases, problems=problems)
+    if problems and not runs:
+        return dataset
     dataset.columns = {
         name: {video: about[video][key] for video in paths if video in about}
         for name, key in (("surgeon", "Surgeon"), ("experience", "Experience"))
@@ -62,12 +65,20 @@ def read_tables(
     Raises:
         PipelineError: A table is missing or has another header.
     """
-    names = {row["Phase"]: row["Meaning"] for _, row in _rows(root / "phases.csv")}
-    about = {row["VideoID"]: row for _, row in _rows(root / "videos.csv")}
     problems: list[str] = []
+    names = {row["Phase"]: row["Meaning"] for _, row in _rows(root / "phases.csv", problems)}
+    about = {}
+    for line, row in _rows(root / "videos.csv", problems):
+        wrong = _wrong_numbers(row)
+        problems += [f"{root / 'videos.csv'}:{line}: {what}" for what in wrong]
+        if not wrong:
+            about[row["VideoID"]] = row
+    if problems:
+        # What annotations.csv says of these videos would be reported as wrong as well.
+        return {}, tuple(names.values()), about, problems
     starts: dict[str, list[tuple[int, str]]] = {}
     source = root / "annotations.csv"
-    for line, row in _rows(source):
+    for line, row in _rows(source, problems):
         where, video = f"{source}:{line}", row["VideoID"]
         if video not in about:
             problems.append(f"{where}: VideoID {video} is not in {root / 'videos.csv'}.")
@@ -76,7 +87,7 @@ def read_tables(
                 f"{where}: unknown phase {row['Phase']!r}. Allowed: {', '.join(names)} "
                 f"({root / 'phases.csv'})."
             )
-        elif not row["FrameNo"].isdigit():
+        elif not row["FrameNo"].isdecimal():
             problems.append(f"{where}: FrameNo {row['FrameNo']!r}, expected a whole number.")
         elif starts.get(video) and int(row["FrameNo"]) <= starts[video][-1][0]:
             problems.append(
@@ -104,8 +115,22 @@ def _runs(starts: list[tuple[int, str]], frames: int, fps: float) -> list[Run]:
     ]
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a table with their line numbers."""
+def _wrong_numbers(row: dict[str, str]) -> list[str]:
+    """What is wrong with the numbers of a row of videos.csv."""
+    wrong = []
+    if not row["Frames"].isdecimal() or int(row["Frames"]) == 0:
+        wrong.append(f"Frames {row['Frames']!r}, expected a whole number above 0.")
+    try:
+        good = 0 < float(row["FPS"]) < math.inf
+    except ValueError:
+        good = False
+    if not good:
+        wrong.append(f"FPS {row['FPS']!r}, expected a number above 0, such as 25.")
+    return wrong
+
+
+def _rows(path: Path, problems: list[str]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a table with their line numbers; those with missing fields are problems."""
     if not path.is_file():
         raise PipelineError(f"{path}: missing. The layout cataract101 needs {', '.join(_COLUMNS)}.")
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -115,4 +140,14 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
                 f"{path}:1: header {';'.join(reader.fieldnames or [])!r}, expected "
                 f"{';'.join(_COLUMNS[path.name])!r}."
             )
-        return [(reader.line_num, row) for row in reader]
+        rows = []
+        for row in reader:
+            if None in row or None in row.values():
+                found = ";".join(str(value) for value in row.values() if value is not None)
+                problems.append(
+                    f"{path}:{reader.line_num}: found {found!r}, expected a value for each of "
+                    f"{', '.join(_COLUMNS[path.name])}."
+                )
+            else:
+                rows.append((reader.line_num, row))
+        return rows

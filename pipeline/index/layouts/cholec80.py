@@ -59,7 +59,7 @@ def read(root: Path, probes: Probes) -> Dataset:
                 dataset, video, runs[-1].end_s, length.duration_s, str(labels), covers=True
             )
     _read_tools(root / "tool_annotations", dataset)
-    for labels in sorted(folder.glob("*-phase.txt")):
+    for labels in sorted(folder.glob("[!.]*-phase.txt")):
         if labels.name.removesuffix("-phase.txt") not in dataset.paths:
             dataset.notes.append(f"{labels.name}: has no video in {root / 'videos'}; left out")
     return dataset
@@ -77,11 +77,11 @@ def read_labels(path: Path) -> list[Run]:
         if not line.strip():
             continue
         fields = line.split()
-        if number == 1 and not fields[0].isdigit():
+        if number == 1 and not fields[0].isdecimal():
             if [field.lower() for field in fields] != ["frame", "phase"]:
                 raise PipelineError(f"{path}:1: header {line!r}, expected 'Frame<tab>Phase'.")
             continue
-        if len(fields) != 2 or not fields[0].isdigit():
+        if len(fields) != 2 or not fields[0].isdecimal():
             raise PipelineError(
                 f"{path}:{number}: found {line!r}, expected a frame number, a tab and a phase."
             )
@@ -95,7 +95,7 @@ def read_labels(path: Path) -> list[Run]:
     if not frames:
         raise PipelineError(f"{path}: holds no labels.")
     step = min((b - a for a, b in itertools.pairwise(frames)), default=1)
-    return runs_of_frames(frames, phases, LABEL_FPS, step)
+    return runs_of_frames(frames, phases, lambda frame: frame / LABEL_FPS, step)
 
 
 def _read_tools(folder: Path, dataset: Dataset) -> None:
@@ -139,7 +139,7 @@ def read_tool_labels(path: Path) -> tuple[tuple[str, ...], list[tuple[float, tup
         if not line.strip():
             continue
         fields = line.split()
-        whole = len(fields) == len(header) and fields[0].isdigit()
+        whole = len(fields) == len(header) and fields[0].isdecimal()
         if not whole or any(field not in ("0", "1") for field in fields[1:]):
             raise PipelineError(
                 f"{path}:{number}: found {line!r}, expected a frame number and 0 or 1 for each of "
@@ -153,7 +153,7 @@ def read_tool_labels(path: Path) -> tuple[tuple[str, ...], list[tuple[float, tup
 
 
 def _phase(text: str, where: str) -> str:
-    if text.isdigit() and int(text) < len(CHOLEC80):
+    if text.isdecimal() and int(text) < len(CHOLEC80):
         return CHOLEC80[int(text)]
     if text in CHOLEC80:
         return text

@@ -1,7 +1,7 @@
 """The generic layout: any videos, and one CSV of runs or of frames.
 
-Runs: `video,start_s,end_s,phase`. Frames: `video,frame,phase`, numbered from 0 at the video's own
-rate. Either may have a column `split`. Classes are numbered in order of first appearance.
+Runs: `video,start_s,end_s,phase`. Frames: `video,frame,phase`, numbered from 0 as the video shows
+them. Either may have a column `split`. Classes are numbered in order of first appearance.
 """
 
 import csv
@@ -17,6 +17,7 @@ from pipeline.index.layouts.dataset import (
     find_videos,
     runs_of_frames,
 )
+from pipeline.index.probe import Probe
 
 _RUNS = ["video", "start_s", "end_s", "phase"]
 _FRAMES = ["video", "frame", "phase"]
@@ -61,9 +62,9 @@ def read(root: Path, probes: Probes) -> Dataset:
             continue
         length = probes(path)
         if per_frame:
-            if length.problem:
+            if not length.fps:
                 continue
-            dataset.runs[video] = _frame_runs(good[video], length.fps, table, dataset)
+            dataset.runs[video] = _frame_runs(good[video], length, table, dataset)
         else:
             dataset.runs[video] = _time_runs(good[video], table, dataset)
         if not length.problem and dataset.runs[video]:
@@ -77,7 +78,7 @@ def _table(root: Path) -> Path:
     for name in ("phases.csv", "labels.csv"):
         if (root / name).is_file():
             return root / name
-    tables = sorted(root.glob("*.csv"))
+    tables = sorted(root.glob("[!.]*.csv"))
     if len(tables) != 1:
         found = ", ".join(table.name for table in tables) or "none"
         raise PipelineError(
@@ -99,7 +100,7 @@ def _problem(row: dict[str, str], per_frame: bool, dataset: Dataset) -> str:
     if not row["phase"].strip():
         return "has no phase. Leave the row out where nothing is labelled."
     if per_frame:
-        return "" if row["frame"].isdigit() else f"frame {row['frame']!r} is no whole number."
+        return "" if row["frame"].isdecimal() else f"frame {row['frame']!r} is no whole number."
     try:
         start_s, end_s = float(row["start_s"]), float(row["end_s"])
     except ValueError:
@@ -123,7 +124,7 @@ def _time_runs(rows: list[tuple[int, dict[str, str]]], table: Path, dataset: Dat
 
 
 def _frame_runs(
-    rows: list[tuple[int, dict[str, str]]], fps: float, table: Path, dataset: Dataset
+    rows: list[tuple[int, dict[str, str]]], length: Probe, table: Path, dataset: Dataset
 ) -> list[Run]:
     rows = sorted(rows, key=lambda item: int(item[1]["frame"]))
     frames = [int(row["frame"]) for _, row in rows]
@@ -134,7 +135,18 @@ def _frame_runs(
                 f"{table}:{line}: {row['video']}: frame {row['frame']} has two labels."
             )
     step = max(1, min(gaps, default=1))
-    return runs_of_frames(frames, [row["phase"] for _, row in rows], fps, step)
+    phases = [row["phase"] for _, row in rows]
+    return runs_of_frames(frames, phases, lambda frame: _seconds(frame, length), step)
+
+
+def _seconds(frame: int, length: Probe) -> float:
+    """When a frame of a video is shown; behind the last one, as if the video went on."""
+    times = length.frame_times_s
+    if not times:
+        return frame / length.fps
+    if frame < len(times):
+        return times[frame]
+    return length.duration_s + (frame - len(times)) / length.fps
 
 
 def _splits(

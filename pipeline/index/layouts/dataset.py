@@ -65,6 +65,9 @@ def find_videos(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in VIDEO_ENDINGS or not path.is_file():
             continue
+        # macOS leaves `._video01.mp4` beside video01.mp4 on disks of other systems.
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
         if path.stem in found:
             raise PipelineError(
                 f"{folder}: two videos have the name {path.stem}: {found[path.stem]} and {path}. "
@@ -104,18 +107,20 @@ def check_length(
         )
 
 
-def runs_of_frames(frames: list[int], phases: list[str], fps: float, step: int) -> list[Run]:
+def runs_of_frames(
+    frames: list[int], phases: list[str], seconds: Callable[[int], float], step: int
+) -> list[Run]:
     """Runs from one label per row.
 
     Args:
         frames: Frame numbers, ascending.
         phases: The phase at each.
-        fps: Frames per second of these numbers.
+        seconds: When the frame with a number is shown; also asked for numbers after the last.
         step: Frames from one row to the next; a larger gap is unlabelled time.
     """
     runs: list[Run] = []
     for frame, phase in zip(frames, phases, strict=True):
-        start_s, end_s = frame / fps, (frame + step) / fps
+        start_s, end_s = seconds(frame), seconds(frame + step)
         if runs and runs[-1].phase == phase and abs(runs[-1].end_s - start_s) < 1e-6:
             runs[-1] = Run(runs[-1].start_s, end_s, phase)
         else:

@@ -1,17 +1,24 @@
 """What every backbone offers, whatever its family.
 
-A family is one file of this folder. It defines `NAMES`, the values of backbone.name that it
-builds, and `build(name)`, which returns an untrained Backbone. A registry entry in `__init__.py`
-makes it known. What a family cannot do it leaves None: whoever needs it says so in one line.
+A family is one file of this folder, which defines what the Protocol `Family` lists; one line in
+`__init__.py` makes it known. What a family cannot do it leaves None, and whoever needs it says so
+in one line. params.yaml is checked against the names of all families before any stage runs, so a
+family's file imports torch inside its functions: reading the names must not cost two seconds.
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
-from pipeline.networks.backbones.transform import Transform
+    from pipeline.networks.backbones.transform import Transform
+
+    Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -23,29 +30,84 @@ class Backbone:
         network: Images (B, 3, H, W) float, normalised, to features (B, dim). Its state_dict has
             the names under which weights are published.
         dim: Length of the feature vector.
-        transform: What the family's first published weights expect of an image.
-        blocks: Parts of `network` from the image to the top, each taking what the one before
+        transform: What the first published weights of this name expect of an image; files and
+            random weights that bring no transform of their own get it.
+        blocks: The parts of `network` from the image to the top, each taking what the one before
             returns; together with `pool` they are the network. Strategies freeze them and give
-            them learning rates.
-        pool: What the last block returns to features (B, dim).
-        classifier_keys: Beginnings of tensor names of the classifier in published weights.
-        fold: Makes a network of pixel values 0 to 255 with batch norm and normalisation folded
-            into its convolutions; None where the family has nothing to fold.
-        in_full: Names of submodules of the folded network that int8 must leave in fp32; None
+            them learning rates. Looked up at every call, because a training may replace modules
+            of the network. A ViT's first block is its patch embedding with the positions added.
+        pool: What the last block returns to features (B, dim). Its parameters, such as the last
+            norm of a ViT, are trained with the last block.
+        classifier_keys: Beginnings of tensor names that a published file may hold and the network
+            does not need.
+        translate: Tensors of a published file, without the prefixes of training frameworks, to
+            the names that `network` uses.
+        fold: A faster network of the same function in evaluation mode, with batch norm folded into
+            its convolutions. Given a transform, its normalisation is folded too, and the network
+            takes pixel values 0 to 255. None where there is nothing to fold.
+        in_full: Names of the submodules of the folded network that int8 must leave in fp32; None
             where the family cannot be quantised.
+        maps: What the last block returns to a map (B, channels, h, w) of what was seen where, for
+            explanations such as Grad-CAM; None where there is no such map.
     """
 
     name: str
     network: nn.Module
     dim: int
     transform: Transform
-    blocks: Sequence[nn.Module]
-    pool: Callable[[torch.Tensor], torch.Tensor]
+    blocks: Callable[[], Sequence[nn.Module]]
+    pool: nn.Module
     classifier_keys: tuple[str, ...]
-    fold: Callable[[nn.Module, Transform], nn.Module] | None = None
+    translate: Callable[[Tensors], Tensors] = dict
+    fold: Callable[[nn.Module, Transform | None], nn.Module] | None = None
     in_full: tuple[str, ...] | None = None
+    maps: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         """Features (B, dim) of normalised images (B, 3, H, W)."""
         features: torch.Tensor = self.network(images)
         return features
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """Weights that can be had by name.
+
+    Attributes:
+        url: Where they come from.
+        transform: What they expect of an image.
+        fetch: Downloads them once and checks them; tensors under published names. Raises OSError
+            or RuntimeError when they cannot be had.
+    """
+
+    url: str
+    transform: Transform
+    fetch: Callable[[], Tensors]
+
+
+class Family(Protocol):
+    """The file of a family.
+
+    Attributes:
+        NAMES: The values of backbone.name that it builds; no other family has one of them.
+    """
+
+    @property
+    def NAMES(self) -> tuple[str, ...]:  # noqa: D102
+        ...
+
+    def build(self, name: str) -> Backbone:
+        """An untrained backbone, initialised from torch's random state.
+
+        Args:
+            name: One of NAMES.
+        """
+        ...
+
+    def published(self, name: str) -> Mapping[str, PublishedWeights]:
+        """The values of backbone.weights that this name can be had with, the oldest first.
+
+        Args:
+            name: One of NAMES.
+        """
+        ...

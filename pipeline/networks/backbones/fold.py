@@ -1,4 +1,4 @@
-"""A CNN for images as they come: batch norm and the normalisation folded into its convolutions.
+"""A CNN with batch norm, and on request the normalisation of images, folded into its convolutions.
 
 The same function up to rounding, with a third of the memory traffic: batch norm at inference is an
 affine map per channel, and so is (image / 255 - mean) / std; both disappear into the weights of
@@ -7,24 +7,25 @@ the convolution beside them.
 
 import copy
 from collections import OrderedDict
-from collections.abc import Sequence
 
 import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from pipeline.networks.backbones.transform import Transform
 
-def fold(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Sequential:
+
+def fold(network: nn.Module, transform: Transform | None = None) -> nn.Module:
     """The network with nothing but convolutions, activations and additions.
 
     Args:
         network: In evaluation mode; images (B, 3, H, W) float, normalised, to (B, D). It is left
             as it is.
-        mean: Of the RGB channels, on the scale 0 to 1.
-        std: Of the RGB channels, on the scale 0 to 1.
+        transform: Whose normalisation to fold as well.
 
     Returns:
-        A network of images (B, 3, H, W) with the values 0 to 255, of any type, to (B, D).
+        A network of the same images; with a transform, a Sequential of `border` and `network` that
+        takes images (B, 3, H, W) with the values 0 to 255, of any type.
 
     Raises:
         ValueError: The network is in training mode, where batch norm is no affine map.
@@ -44,18 +45,18 @@ def fold(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.
         folded.set_submodule(before.target, fuse_conv_bn_eval(convolution, norm))
         node.replace_all_uses_with(before)
         folded.graph.erase_node(node)
-    border = _fold_normalisation(folded, mean, std)
+    border = None if transform is None else _fold_normalisation(folded, transform)
     folded.delete_all_unused_submodules()
     folded.graph.lint()
     folded.recompile()
-    return nn.Sequential(OrderedDict(border=border, network=folded))
+    return folded if border is None else nn.Sequential(OrderedDict(border=border, network=folded))
 
 
 class PaddedWithMean(nn.Module):
     """A border of the mean colour around the images, which is what zeros are once normalised.
 
     Args:
-        mean: Of the RGB channels, on the scale 0 to 255.
+        mean: Of each channel, on the scale 0 to 255.
         border: Pixels to the left and right, and at the top and bottom.
     """
 
@@ -75,9 +76,7 @@ class PaddedWithMean(nn.Module):
         return padded
 
 
-def _fold_normalisation(
-    network: fx.GraphModule, mean: Sequence[float], std: Sequence[float]
-) -> PaddedWithMean:
+def _fold_normalisation(network: fx.GraphModule, transform: Transform) -> PaddedWithMean:
     """Let the first convolution take pixels: conv((p / 255 - m) / s) = conv'(p), with W / 255 s.
 
     Returns:
@@ -87,8 +86,8 @@ def _fold_normalisation(
     (first,) = image.users
     convolution = network.get_submodule(first.target)
     assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
-    pixel_mean = 255 * torch.tensor(mean, dtype=torch.float64)
-    pixel_std = 255 * torch.tensor(std, dtype=torch.float64)
+    pixel_mean = 255 * torch.tensor(transform.mean, dtype=torch.float64)
+    pixel_std = 255 * torch.tensor(transform.std, dtype=torch.float64)
     weight = convolution.weight.double() / pixel_std.view(1, 3, 1, 1)
     shift = (weight * pixel_mean.view(1, 3, 1, 1)).sum(dim=(1, 2, 3))
     with torch.no_grad():

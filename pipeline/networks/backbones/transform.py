@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torchvision.transforms import v2
@@ -15,8 +16,9 @@ class Transform:
         resize_px: Length of the short side.
         crop_px: Side of the centre crop.
         interpolation: "bilinear" or "bicubic", with antialiasing.
-        mean: Of the RGB channels, on the scale 0 to 1.
-        std: Of the RGB channels, on the scale 0 to 1.
+        mean: Of each channel in the order of `channels`, on the scale 0 to 1.
+        std: Of each channel in the order of `channels`, on the scale 0 to 1.
+        channels: The order that the network was trained with, "rgb" or "bgr".
     """
 
     resize_px: int
@@ -24,16 +26,24 @@ class Transform:
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    channels: Literal["rgb", "bgr"] = "rgb"
 
     def cropped(self, crop_px: int | None) -> "Transform":
-        """With another crop, and the resize before it scaled alike; itself where there is none."""
+        """With another crop and the resize before it scaled alike; unchanged for None."""
         if crop_px is None:
             return self
         resize_px = round(self.resize_px * crop_px / self.crop_px)
         return replace(self, resize_px=resize_px, crop_px=crop_px)
 
     def prepare(self, image: torch.Tensor) -> torch.Tensor:
-        """The part before normalisation: (3, H, W) uint8 to (3, crop_px, crop_px) uint8."""
+        """The part before normalisation.
+
+        Args:
+            image: (..., 3, H, W) uint8 RGB.
+
+        Returns:
+            (..., 3, crop_px, crop_px) uint8 in the order of `channels`.
+        """
         resized = v2.functional.resize(
             image,
             [self.resize_px],
@@ -41,10 +51,10 @@ class Transform:
             antialias=True,
         )
         cropped: torch.Tensor = v2.functional.center_crop(resized, [self.crop_px, self.crop_px])
-        return cropped
+        return cropped if self.channels == "rgb" else cropped.flip(-3)
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, 3, H, W) uint8 to float32 with the mean and scale of the training data."""
+        """Prepared images (B, 3, H, W) uint8 to float32 with the mean and scale of the training."""
         mean = _per_channel(tuple(self.mean), images.device)
         std = _per_channel(tuple(self.std), images.device)
         return (images.float() / 255 - mean) / std

@@ -8,19 +8,20 @@ import torch
 from pydantic import create_model
 
 from pipeline.errors import PipelineError
-from pipeline.networks.temporal import KINDS, rnn
+from pipeline.networks.temporal import KINDS
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.settings import PARAMS, Section, check_section, read_raw_section
 
 # The recurrent networks were first: their numbers stand directly below `model`, those of every
 # other kind in a section of its name.
 _FLAT = "rnn"
+_FlatParams = KINDS[_FLAT].Params
 
 _CHOICE: dict[str, Any] = {"kind": (Literal[tuple(KINDS)], _FLAT)}
 _SECTIONS: dict[str, Any] = {
     name: (kind.Params, kind.Params()) for name, kind in KINDS.items() if name != _FLAT
 }
-_BASES = (rnn.Params, create_model("Choice", __base__=Section, **_CHOICE))
+_BASES = (_FlatParams, create_model("Choice", __base__=Section, **_CHOICE))
 ModelParams = cast(type[Section], create_model("ModelParams", __base__=_BASES, **_SECTIONS))
 """`kind`, the numbers of rnn, and a section for every other kind."""
 
@@ -41,7 +42,7 @@ def read_model(raw: Mapping[str, Any] | None = None, path: Path = PARAMS) -> tup
     kind = values["kind"]
     if kind != _FLAT:
         return kind, values[kind]
-    return kind, rnn.Params(**{name: values[name] for name in rnn.Params.model_fields})
+    return kind, _FlatParams(**{name: values[name] for name in _FlatParams.model_fields})
 
 
 def check_window(kind: str, params: Section, window: int | None, path: Path = PARAMS) -> None:

@@ -1,0 +1,114 @@
+"""The frames of a split with their phases and tools, matched by time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.backbone.labelled_frames import LabelledFrames
+from pipeline.frame_labels import phases_at
+from pipeline.frame_store import FrameFile
+from pipeline.paths import FRAMES, INDEX
+from pipeline.tables import (
+    read_labels,
+    read_phases,
+    read_skipped,
+    read_splits,
+    read_tools,
+)
+from pipeline.timebase import labels_at
+
+
+def read_frames(
+    splits: tuple[str, ...], labels: bool = True, frames: Path = FRAMES, index: Path = INDEX
+) -> LabelledFrames:
+    """All frames of the videos of these splits, without damaged videos and lost samples.
+
+    Args:
+        splits: Some of train, val, test.
+        labels: Whether phases and tools are read; without them all rows are unlabelled.
+        frames: Folder of containers.
+        index: Folder of tables.
+
+    Raises:
+        PipelineError: A container is missing, or a label is none of the phases.
+    """
+    table = read_splits(index)
+    skipped = set(read_skipped(frames)["video"])
+    wanted = table[table["split"].isin(splits) & ~table["video"].isin(skipped)]["video"]
+    known = _Labels.read(index) if labels else None
+    containers: list[Path] = []
+    fingerprints: list[str] = []
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
+    for video in wanted:
+        path = frames / f"{video}.h5"
+        with FrameFile(path) as file:
+            # Lost samples have no image to learn from.
+            kept = file.kept
+            time_s = file.time_s[kept]
+            fingerprints.append(str(file.attributes["fingerprint"]))
+        containers.append(path)
+        if known is None:
+            classes = np.full(len(time_s), -1, dtype=np.int64)
+            tools = np.zeros((len(time_s), 0), dtype=np.float32)
+        else:
+            classes, tools = known.at(time_s, video)
+        parts.append((kept.astype(np.int64), classes, tools))
+    no_tools = np.zeros((0, len(known.tool_names) if known else 0), np.float32)
+    return LabelledFrames(
+        tuple(containers),
+        tuple(fingerprints),
+        np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts]).astype(np.int64),
+        np.concatenate([part[0] for part in parts] or [np.zeros(0, np.int64)]),
+        np.concatenate([part[1] for part in parts] or [np.zeros(0, np.int64)]),
+        np.concatenate([part[2] for part in parts] or [no_tools]),
+    )
+
+
+def read_tool_names(index: Path = INDEX) -> tuple[str, ...]:
+    """The tools of tools.csv, in the order of its columns."""
+    return tuple(c for c in read_tools(index).columns if c not in ("video", "time_s"))
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The tables of labels, read once for all videos."""
+
+    index: Path
+    runs: pd.DataFrame
+    phases: tuple[str, ...]
+    tools: pd.DataFrame
+    tool_names: tuple[str, ...]
+
+    @classmethod
+    def read(cls, index: Path) -> "_Labels":
+        return cls(
+            index, read_labels(index), read_phases(index), read_tools(index), read_tool_names(index)
+        )
+
+    def at(
+        self, time_s: NDArray[np.float64], video: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Class (T,) and tools (T, K) of the video's frames at these seconds."""
+        runs = self.runs[self.runs["video"] == video]
+        rows = self.tools[self.tools["video"] == video]
+        return phases_at(time_s, runs, self.phases, self.index), _tools(
+            time_s, rows, self.tool_names
+        )
+
+
+def _tools(
+    time_s: NDArray[np.float64], rows: pd.DataFrame, names: tuple[str, ...]
+) -> NDArray[np.float32]:
+    """The tools of each frame: those of the label row at its time, valid until the next row."""
+    starts = rows["time_s"].to_numpy(dtype=np.float64)
+    if len(starts) == 0 or not names:
+        return np.full((len(time_s), len(names)), np.nan, dtype=np.float32)
+    # The rows stand for seconds; the last of a gap, and of all, is valid as long as the shortest.
+    step_s = float(np.diff(starts).min()) if len(starts) > 1 else 1.0
+    row = labels_at(time_s, starts, starts + step_s, np.arange(len(starts), dtype=np.int64))
+    found = rows[list(names)].to_numpy(dtype=np.float32)[np.maximum(row, 0)]
+    found[row < 0] = np.nan
+    return found

@@ -1,0 +1,1 @@
+"""What the models cost on this machine: `python -m pipeline efficiency`."""

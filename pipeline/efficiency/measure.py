@@ -1,0 +1,144 @@
+"""Parameters, operations and time per frame of the models that are in models/ now.
+
+A command and no stage: timings are never the same twice, and a file that a stage wrote beside its
+outputs would go on describing another model when DVC takes those from its cache.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline import paths
+from pipeline.atomic import write_text
+from pipeline.checkpoint import read_header
+from pipeline.errors import PipelineError
+from pipeline.evaluate.predict import load_model
+from pipeline.feature_store import read_attributes
+from pipeline.networks.backbones import build_backbone
+from pipeline.networks.cost import SEQUENCE, blank_features, image_cost, sequence_cost
+from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.result_store import file_hash
+from pipeline.runtime import gpus, read_runtime
+
+REPEATS = 3
+BATCH = 16
+
+
+def measure(path: Path = paths.EFFICIENCY) -> dict[str, Any]:
+    """Measure both models, write reports/efficiency.json, and return its content.
+
+    Raises:
+        PipelineError: There is no model yet, or no features, which say the crop of the images.
+    """
+    backbone = read_header(paths.BACKBONE)
+    runtime = read_runtime()
+    torch.set_num_threads(runtime.thread_count)
+    device = torch.device("cuda" if gpus(runtime) else "cpu")
+    network, _ = load_model(paths.TEMPORAL, device)
+    crop_px = _crop_px()
+    with torch.device("meta"):
+        cnn_cost = image_cost(build_backbone(backbone["name"]).network.eval(), crop_px)
+    content = {
+        "backbone": {**_model(paths.BACKBONE), "crop_px": crop_px, **vars(cnn_cost)},
+        "head": {**_model(paths.TEMPORAL), **vars(sequence_cost(network, network.dim))},
+        "timings": {
+            "device": _named(device),
+            **timings(build_backbone(backbone["name"]).network, crop_px, network, device),
+        },
+    }
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+    return content
+
+
+def as_text(content: Mapping[str, Any]) -> str:
+    """What was measured, as a small table for a terminal."""
+    latency = content["timings"]["latency_ms_per_frame"]
+    rows = [
+        (
+            part,
+            f"{found['parameters']:,} parameters",
+            f"{found['flops_per_frame']:,} FLOP per frame",
+        )
+        for part, found in (("backbone", content["backbone"]), ("head", content["head"]))
+    ]
+    rows += [
+        ("one frame at a time", "-" if latency is None else f"{latency} ms per frame", ""),
+        ("offline", f"{content['timings']['throughput_frames_per_s']} frames per second", ""),
+        ("on", content["timings"]["device"], ""),
+    ]
+    return "\n".join(f"{a:<20} {b:<24} {c}".rstrip() for a, b, c in rows)
+
+
+@torch.inference_mode()
+def timings(
+    cnn: nn.Module, crop_px: int, network: TemporalModule, device: torch.device
+) -> dict[str, float | None]:
+    """Seconds on this machine, in fp32, medians of REPEATS after a warm-up.
+
+    Args:
+        cnn: The backbone; its weights do not matter.
+        crop_px: Edge of its square images.
+        network: The temporal network.
+        device: Where both run.
+
+    Returns:
+        latency_ms_per_frame: streaming, one frame at a time through both; None for a network that
+        looks into the future. throughput_frames_per_s: offline, batches of BATCH images and whole
+        sequences.
+    """
+    cnn = cnn.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = torch.zeros(BATCH, 3, crop_px, crop_px, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    sequence = blank_features(SEQUENCE, network.dim, device)
+    many = _seconds(lambda: cnn(images), device) / BATCH
+    many += _seconds(lambda: network(*sequence), device) / SEQUENCE
+    latency = None
+    if network.causal:
+        one = images[:1].contiguous(memory_format=torch.channels_last)
+        head = _seconds(_step(network, device), device)
+        latency = round(1000 * (_seconds(lambda: cnn(one), device) + head), 3)
+    return {"latency_ms_per_frame": latency, "throughput_frames_per_s": round(1 / many, 2)}
+
+
+def _step(network: TemporalModule, device: torch.device) -> Callable[[], object]:
+    """What a causal network does when one more frame comes, in the middle of a video."""
+    feature = torch.zeros(1, network.dim, device=device)
+    _, state = network.step(feature)
+    return lambda: network.step(feature, state)
+
+
+def _crop_px() -> int:
+    """The crop of the images, as the features were made."""
+    files = sorted(paths.FEATURES.glob("*.h5"))
+    if not files:
+        raise PipelineError(f"{paths.FEATURES}: holds no features. Run `dvc repro` first.")
+    return int(read_attributes(files[0])["crop"])
+
+
+def _model(path: Path) -> dict[str, str]:
+    return {"file": path.name, "sha256": file_hash(path)}
+
+
+def _named(device: torch.device) -> str:
+    """The kind of processor, without a name of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    def once() -> float:
+        started = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - started
+
+    once()
+    return median(once() for _ in range(REPEATS))

@@ -1,0 +1,91 @@
+"""What was run, in sentences for the report page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.evaluate.parameters import flat_parameters
+from pipeline.networks.cost import Cost
+from pipeline.tables import read_splits
+
+
+def facts(
+    backbone: Mapping[str, Any],
+    temporal: Mapping[str, Any],
+    parameters: Mapping[str, str],
+    backbone_cost: Cost | None,
+    head_cost: Cost,
+) -> list[tuple[str, str]]:
+    """Name and text of what decides the metrics.
+
+    Args:
+        backbone: Header of models/backbone.safetensors.
+        temporal: Header of models/temporal.safetensors.
+        parameters: As shown_parameters gives them.
+        backbone_cost: At the crop of the features; None where their files do not say it.
+        head_cost: Of the temporal model.
+    """
+    counts = read_splits()["split"].value_counts()
+    videos = ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "val", "test"))
+    weights = backbone["weights"]
+    if "weights_sha256" in backbone:
+        weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
+    cnn = f"{backbone['name']}, weights {weights}{training_of(backbone)}"
+    if backbone_cost is not None:
+        cnn += f"; {_cost(backbone_cost)}"
+    return [
+        ("Data", f"layout {parameters['data.layout']}"),
+        ("Split", f"{parameters['split.scheme']}: {videos} videos"),
+        ("Phases", ", ".join(temporal["classes"])),
+        ("Frames", f"{temporal['fps']:g} per second of video"),
+        ("Backbone", cnn),
+        ("Temporal model", f"{temporal['kind']}, {_listed(temporal['model'])}; {_cost(head_cost)}"),
+        ("Looks into the future", "no (causal)" if temporal["causal"] else "yes (offline)"),
+        ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
+        ("Weights kept", f"epoch {temporal['best_epoch']} of {temporal['epochs']}"),
+    ]
+
+
+def training_of(backbone: Mapping[str, Any]) -> str:
+    """What was done to the backbone's weights before the features were taken."""
+    text = ""
+    if "finetune" in backbone:
+        done = backbone["finetune"]
+        text += (
+            f", fine-tuned on {done['training_frames']:,} frames of {done['training_videos']} "
+            f"training videos ({done['strategy']}, epoch {done['best_epoch']} of "
+            f"{done['epochs']} kept)"
+        )
+    if "adabn" in backbone:
+        done = backbone["adabn"]
+        text += (
+            f", batch norm re-estimated on {done['frames']:,} frames of {len(done['videos'])} "
+            f"videos ({done['split']}), without labels"
+        )
+        if done["split"] in ("test", "all"):
+            text += ", so that the metrics are transductive"
+    return text
+
+
+def untrained(backbone: Mapping[str, Any]) -> bool:
+    """Whether the backbone's weights are random, and stayed so."""
+    return backbone["weights"] == "random" and "finetune" not in backbone
+
+
+def cost_in(attributes: Mapping[str, Any]) -> Cost | None:
+    """The backbone's cost at the crop of the features, from the attributes of their file."""
+    keys = ("backbone_parameters", "backbone_flops_per_frame")
+    if any(key not in attributes for key in keys):
+        return None
+    return Cost(*(int(attributes[key]) for key in keys))
+
+
+def _cost(cost: Cost) -> str:
+    return f"{cost.parameters / 1e6:.2f} M parameters, {_flops(cost.flops_per_frame)} per frame"
+
+
+def _flops(flops: int) -> str:
+    return f"{flops / 1e9:.2f} GFLOP" if flops >= 1e8 else f"{flops / 1e6:.2f} MFLOP"
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {text}" for key, text in flat_parameters(values).items())
