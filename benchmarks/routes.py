@@ -15,8 +15,8 @@ from frames import bare_decoder
 from long_video import SIZES, long_video
 from timing import median_s
 
+from pipeline.frames.container import Extraction, write_container
 from pipeline.frames.decode import versions
-from pipeline.frames.extract import Job, extract
 from pipeline.frames.params import FramesParams
 from pipeline.runtime import cores
 
@@ -42,8 +42,10 @@ def main() -> None:
             for name in versions():
                 params = FramesParams.model_validate({"fps": fps, "decoder": name})
                 target = Path(temporary) / "v.h5"
-                job = Job("v", video, params, versions(), "", target, cores())
-                took.append(median_s(lambda job=job: extract(job), arguments.runs))
+                extraction = Extraction(
+                    *("v", video, params, versions(), "", target, "", target, cores())
+                )
+                took.append(median_s(lambda e=extraction: write_container(e), arguments.runs))
             cells = " | ".join(f"{s:.2f} ({s / bare:.2f})" for s in took)
             print(f"| {fps} fps | {cells} |", flush=True)
 

@@ -50,7 +50,8 @@ def _kinds() -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file())
+    """Results and half-written ones; the empty files by which processes lock a result stay."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix != ".lock")
 
 
 def _partial(file: Path) -> bool:

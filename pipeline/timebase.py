@@ -30,15 +30,15 @@ def labels_at(
     time_s: NDArray[np.float64],
     start_s: NDArray[np.float64],
     end_s: NDArray[np.float64],
-    phase: NDArray[np.int64],
+    classes: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """The phase of each frame: that of the run [start_s, end_s) which contains its time.
+    """The class of each frame: that of the run [start_s, end_s) which contains its time.
 
     Args:
         time_s: (T,) seconds.
         start_s: (R,) starts of the runs in seconds, ascending.
         end_s: (R,) ends of the runs, exclusive, not after the next start.
-        phase: (R,) class of each run.
+        classes: (R,) class of each run.
 
     Returns:
         (T,) class per frame, -1 in the gaps between runs.
@@ -48,4 +48,4 @@ def labels_at(
     # Half a microsecond: labels.csv holds six digits, frame times hold all of them.
     run = np.searchsorted(start_s, time_s + 5e-7, side="right") - 1
     inside = (run >= 0) & (time_s + 5e-7 < end_s[np.maximum(run, 0)])
-    return np.where(inside, phase[np.maximum(run, 0)], -1).astype(np.int64)
+    return np.where(inside, classes[np.maximum(run, 0)], -1).astype(np.int64)

@@ -63,6 +63,7 @@ def make_project(folder):
     for number, count in enumerate((21, 10)):
         add_video(folder, f"video{number}", count, number)
     (folder / "data/frames/skipped.csv").write_text("video,reason\nvideo9,zero bytes\n")
+    (folder / "data/frames/masked.csv").write_text("video,lost,samples\n")
     (folder / "data/index").mkdir()
     (folder / "data/index/splits.csv").write_text("video,split\nvideo0,train\nvideo1,test\n")
     backbone_stage.run()

@@ -39,7 +39,7 @@ def render_demo(
     (partial / "videos").mkdir(parents=True)
     lengths = np.linspace(*seconds, operations).round(2)
     np.random.default_rng(seed).shuffle(lengths)
-    jobs = [
+    planned = [
         (partial / f"videos/operation{n + 1:02d}.mp4", [seed, n], float(lengths[n]))
         for n in range(operations)
     ]
@@ -47,7 +47,7 @@ def render_demo(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         runs = []
-        for (path, _, length), found in zip(jobs, pool.map(_render, jobs), strict=True):
+        for (path, _, length), found in zip(planned, pool.map(_render, planned), strict=True):
             runs.append((path.stem, found))
             print(f"demo {len(runs)}/{operations}  {path.stem}  {length:.0f} s", flush=True)
     with (partial / "phases.csv").open("w", encoding="utf-8", newline="") as file:
@@ -61,9 +61,9 @@ def render_demo(
     os.replace(partial, folder)
 
 
-def _render(job: tuple[Path, list[int], float]) -> list[PhaseRun]:
+def _render(operation: tuple[Path, list[int], float]) -> list[PhaseRun]:
     """One operation into a file; its phases."""
-    path, seed, duration_s = job
+    path, seed, duration_s = operation
     cv2.setNumThreads(1)
     generator = np.random.default_rng(seed)
     runs = course(generator, duration_s)

@@ -104,7 +104,7 @@ class Camera:
         self._body = body
         self._phase = ""
         self._tools: dict[str, bool] = {}
-        self._place: dict[str, NDArray[np.floating]] = {}
+        self._wander: dict[str, NDArray[np.floating]] = {}
         # Several slow oscillations look like a hand; their frequencies are in hertz.
         self._rates = generator.uniform(0.05, 0.35, 6)
         self._starts = generator.uniform(0, 2 * np.pi, 6)
@@ -143,7 +143,7 @@ class Camera:
 
     def _draw(self, image: Image, name: str, wave: NDArray[np.float64]) -> None:
         side = -1 if name in ("hook", "clipper", "scissors", "suction") else 1
-        wander = self._place.setdefault(name, self._generator.normal(0, 16, 2))
+        wander = self._wander.setdefault(name, self._generator.normal(0, 16, 2))
         wander[:] = 0.97 * wander + self._generator.normal(0, 1.6, 2)
         tip = np.array([WIDTH / 2 - side * 26, HEIGHT / 2]) + wander + 14 * wave[[1, 3]]
         entry = np.array([WIDTH / 2 - side * 230, HEIGHT * 0.86])
@@ -161,8 +161,8 @@ class Camera:
         cv2.addWeighted(image, 1 - 0.35 * density, grey, 0.5 * density, 0, dst=image)
 
 
-def _point(place: NDArray[np.float64]) -> tuple[int, int]:
-    return int(place[0]), int(place[1])
+def _point(position: NDArray[np.float64]) -> tuple[int, int]:
+    return int(position[0]), int(position[1])
 
 
 def _instrument(
@@ -183,21 +183,21 @@ def _instrument(
         cv2.line(image, _point(joint), _point(tip), metal, width - 3, cv2.LINE_AA)
         cv2.circle(image, _point(tip), 5, (12, 8, 8), -1, cv2.LINE_AA)
     else:
-        spread = {"grasper": 9, "clipper": 13, "scissors": 15}[name]
+        opening = {"grasper": 9, "clipper": 13, "scissors": 15}[name]
         thickness = {"grasper": 6, "clipper": 8, "scissors": 4}[name]
         for sign in (-1, 1):
-            jaw = tip + sign * spread * across
+            jaw = tip + sign * opening * across
             cv2.line(image, _point(joint), _point(jaw), metal, thickness, cv2.LINE_AA)
 
 
-def _ring(image: Image, place: NDArray[np.float64]) -> None:
-    cv2.ellipse(image, _point(place), (62, 48), 10, 0, 360, (178, 186, 196), 12, cv2.LINE_AA)
-    cv2.ellipse(image, _point(place), (52, 39), 10, 0, 360, (64, 70, 80), 4, cv2.LINE_AA)
+def _ring(image: Image, centre: NDArray[np.float64]) -> None:
+    cv2.ellipse(image, _point(centre), (62, 48), 10, 0, 360, (178, 186, 196), 12, cv2.LINE_AA)
+    cv2.ellipse(image, _point(centre), (52, 39), 10, 0, 360, (64, 70, 80), 4, cv2.LINE_AA)
 
 
-def _bag(image: Image, place: NDArray[np.float64]) -> None:
+def _bag(image: Image, centre: NDArray[np.float64]) -> None:
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     radius = 52 + 9 * np.sin(3 * angles)
-    outline = place + np.stack([radius * np.cos(angles), 0.7 * radius * np.sin(angles)], axis=1)
+    outline = centre + np.stack([radius * np.cos(angles), 0.7 * radius * np.sin(angles)], axis=1)
     cv2.fillPoly(image, [outline.astype(np.int32)], (206, 214, 226), cv2.LINE_AA)
     cv2.polylines(image, [outline.astype(np.int32)], True, (120, 132, 156), 3, cv2.LINE_AA)

@@ -42,7 +42,7 @@ class Box:
 
 
 def view_box(images: NDArray[np.uint8]) -> Box:
-    """The box of the view, with even sides and corners, from frames spread over a video.
+    """The box of the view, with even sides and corners, from frames of all parts of a video.
 
     The brightest value of each pixel over time decides, so that smoke or a dark moment does not
     move the box.

@@ -150,17 +150,17 @@ def _span_reader(
 
 def _decoded_span(container: Any, stream: Any, span: Span) -> Iterator[Any]:
     """Every frame that comes out of a span's packets, in the order of presentation."""
-    place = 0
+    position = 0
     for packet in container.demux(stream):
         # A jump may land at an earlier key frame.
-        if not packet.size or (place == 0 and packet.pts != span.pts[0]):
+        if not packet.size or (position == 0 and packet.pts != span.pts[0]):
             continue
-        if packet.pts != span.pts[place]:
+        if packet.pts != span.pts[position]:
             raise _DiffersError
-        if span.decode[place]:
+        if span.decode[position]:
             yield from stream.codec_context.decode(packet)
-        place += 1
-        if place == len(span.pts):
+        position += 1
+        if position == len(span.pts):
             break
     yield from stream.codec_context.decode(None)
 
@@ -212,10 +212,10 @@ def _damaged(source: Source, threads: int) -> VideoError:
 
 
 def _guessed(source: Source, frame: int) -> VideoError:
-    place = f"frame {frame}"
+    which = f"frame {frame}"
     if frame < len(source.timeline.ticks):
-        place += f", at {source.timeline.seconds(frame):.1f} s,"
-    return VideoError(source.video, f"{source.path}: {place} is damaged. {MEND}")
+        which += f", at {source.timeline.seconds(frame):.1f} s,"
+    return VideoError(source.video, f"{source.path}: {which} is damaged. {MEND}")
 
 
 def _short(source: Source, shown: int) -> VideoError:

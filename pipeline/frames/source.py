@@ -36,7 +36,7 @@ class Source:
         timed: Whether the container says when frames are shown; else they are taken to follow each
             other at its average rate.
         keeps_times: Whether the time of a packet is that of its picture.
-        start: Time of the first frame in the container's own ticks.
+        start: Time of the first frame, in ticks of the container.
         table: The packets; None where they do not tell which picture is shown when.
         jumps: Whether the container finds a key frame's packet by its time.
         steady: Whether decord finds any frame by its number. It does not where the frame rate

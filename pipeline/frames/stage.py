@@ -76,11 +76,11 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
 def _extractions(videos: pd.DataFrame, params: FramesParams, store: Store) -> list[Extraction]:
     """What each video needs. Which decoder reads it shows when it is opened."""
     root = Path(read_value("data.root", str))
-    decoders = versions()
+    decoders, made_by = versions(), recipe(params)
     extractions = []
     for row in videos.itertuples():
-        parts = {"content": str(row.sha256), "recipe": recipe(params)}
-        whole, masked = fingerprint(**parts), fingerprint(**parts, on_error="mask")
+        whole = fingerprint(content=row.sha256, recipe=made_by)
+        masked = fingerprint(content=row.sha256, recipe=made_by, on_error="mask")
         extractions.append(
             Extraction(
                 video=str(row.video),

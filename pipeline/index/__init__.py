@@ -1,1 +1,1 @@
-"""The dataset's folder as it lies on disk to data/index/{videos,labels,splits,phases}.csv."""
+"""The dataset's folder as it lies on disk to data/index/*.csv."""

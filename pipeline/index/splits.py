@@ -65,8 +65,8 @@ def _drawn(params: SplitParams, videos: list[str], seed: int) -> dict[str, str]:
     tests = max(1, round(len(order) * params.test_share))
     vals = max(1, round(len(order) * params.val_share)) if params.val_share else 0
     return {
-        video: "test" if place < tests else "val" if place < tests + vals else "train"
-        for place, video in enumerate(order)
+        video: "test" if drawn < tests else "val" if drawn < tests + vals else "train"
+        for drawn, video in enumerate(order)
     }
 
 
@@ -74,11 +74,11 @@ def _protocol(scheme: str, videos: list[str]) -> dict[str, str]:
     last_train, last_val, last_test = _PROTOCOLS[scheme]
     splits = {}
     for video in videos:
-        number = re.fullmatch(r"\D*0*(\d+)", video)
-        if number is None or not 1 <= int(number[1]) <= last_test:
+        found = re.fullmatch(r"\D*0*(\d+)", video)
+        if found is None or not 1 <= int(found[1]) <= last_test:
             raise PipelineError(
                 f"split.scheme {scheme} is for video01 to video80; found {video}. Use lists."
             )
-        place = int(number[1])
-        splits[video] = "train" if place <= last_train else "val" if place <= last_val else "test"
+        number = int(found[1])
+        splits[video] = "train" if number <= last_train else "val" if number <= last_val else "test"
     return splits

@@ -1,4 +1,4 @@
-"""The index stage: data.root to data/index/{videos,labels,splits,phases,tools}.csv."""
+"""The index stage: data.root to the tables of data/index."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import PipelineError
-from pipeline.index.for_backbone import write_labels_for
+from pipeline.index.backbone_tables import write_backbone_tables
 from pipeline.index.known_files import KnownFiles
 from pipeline.index.layouts import layout_of
 from pipeline.index.layouts.dataset import Dataset
@@ -62,7 +62,7 @@ def run(output: Path = INDEX) -> str:
         pd.DataFrame(tools, columns=["video", "time_s", *dataset.tool_names]),
         output / "tools.csv",
     )
-    write_labels_for(output, output.parent)
+    write_backbone_tables(output)
     counts = pd.Series(list(splits.values())).value_counts()
     summary = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("train", "val", "test"))
     return "\n".join(

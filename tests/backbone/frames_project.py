@@ -8,8 +8,6 @@ import pandas as pd
 import yaml
 
 from pipeline.frame_store import write_frames
-from pipeline.frames.for_backbone import write_frames_for
-from pipeline.index.for_backbone import write_labels_for
 from pipeline.tables import write_table
 
 PHASES = ("A", "B", "C")
@@ -46,8 +44,6 @@ def make_project(finetune=None, tools=False, **backbone) -> None:
     if not tools:
         rows, columns = [], columns[:2]
     write_table(pd.DataFrame(rows, columns=columns), index / "tools.csv")
-    write_labels_for(index, Path("data"))
-    write_frames_for(Path("data/frames"))
     settings(finetune, **backbone)
 
 

@@ -76,13 +76,13 @@ def test_cholec80_labels_missing_too_short_or_too_long_are_listed(ours, clip):
 
 
 def test_real_cataract101_tables_are_read(shared_data):
-    runs, phases, about, problems = cataract101.read_tables(shared_data / "labels/cataract101")
+    runs, phases, details, problems = cataract101.read_tables(shared_data / "labels/cataract101")
     assert not problems and len(phases) == 10 and len(runs) == 60
     first = runs["269"]
     assert first[0].start_s == 68 / 25  # what comes before is unlabelled
     assert first[0].end_s == 1043 / 25 == first[1].start_s
     assert first[-1].end_s == 14734 / 25
-    assert {row["Experience"] for row in about.values()} == {"1", "2"}
+    assert {row["Experience"] for row in details.values()} == {"1", "2"}
 
 
 def test_cataract101_end_to_end_with_surgeon_and_experience(ours, clip):

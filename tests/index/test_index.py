@@ -259,7 +259,7 @@ def test_tables_survive_a_video_called_by_a_number(ours):
 def test_a_frozen_backbone_reads_no_label_and_a_trained_one_none_of_a_test_video(ours):
     def tables():
         folder = Path("data/index")
-        return {path.name: path.read_text() for path in folder.glob("labels_for_*.csv")}
+        return {path.stem[9:]: path.read_text() for path in folder.glob("backbone_*.csv")}
 
     stage.run()
     first = tables()
@@ -268,5 +268,13 @@ def test_a_frozen_backbone_reads_no_label_and_a_trained_one_none_of_a_test_video
     assert tables() == first
     table(ours, "v1,0,1.5,A,train", "v1,1.5,2,B,train", "v2,0.5,2,B,test")
     stage.run()
-    changed = {name for name, text in tables().items() if text != first[name]}
-    assert changed == {"labels_for_finetune.csv", "labels_for_finetune_adabn.csv"}
+    changed = {mode for mode, text in tables().items() if text != first[mode]}
+    assert changed == {"finetune", "finetune_adabn"}
+    content = (ours / "v2.mp4").read_bytes()
+    (ours / "v2.mp4").write_bytes(content + b"more")
+    before = tables()
+    stage.run()
+    changed = {mode for mode, text in tables().items() if text != before[mode]}
+    assert changed == {"adabn", "finetune_adabn"}  # only these see a test video
+    assert "v2" not in tables()["finetune"] and "v1" in tables()["finetune"]
+    assert tables()["frozen"] == "video\n"

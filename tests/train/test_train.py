@@ -103,7 +103,7 @@ def test_training_learns_and_its_header_rebuilds_the_network(project, kind, batc
     stage.run()
     history = pd.read_csv("reports/train/history.csv")
     assert history["val_macro_f1"].max() > 0.85
-    network, header = kept_network()
+    _, header = kept_network()
     assert header["best_epoch"] == history["val_macro_f1"].idxmax() + 1
     assert sorted(path.suffix for path in Path(".store/train").iterdir()) == [
         ".lock",
@@ -232,7 +232,7 @@ def test_the_kept_weights_are_a_copy_of_the_best_epoch(project):
     settings(epochs=15, early_stop=0)
     stage.run()
     history = pd.read_csv("reports/train/history.csv")
-    network, header = kept_network()
+    _, header = kept_network()
     (sequence,) = read_split("val")
     features = torch.from_numpy(sequence.features).float()[None]
     with torch.inference_mode():

@@ -28,12 +28,12 @@ def read(root: Path, probes: Probes) -> Dataset:
         path.stem.removeprefix("case_"): path
         for path in find_videos(root / "videos" if (root / "videos").is_dir() else root).values()
     }
-    runs, phases, about, problems = read_tables(root)
+    runs, phases, details, problems = read_tables(root)
     dataset = Dataset(dict(sorted(paths.items())), phases=phases, problems=problems)
     if problems and not runs:
         return dataset
     dataset.columns = {
-        name: {video: about[video][key] for video in paths if video in about}
+        name: {video: details[video][key] for video in paths if video in details}
         for name, key in (("surgeon", "Surgeon"), ("experience", "Experience"))
     }
     for video, path in dataset.paths.items():
@@ -67,20 +67,20 @@ def read_tables(
     """
     problems: list[str] = []
     names = {row["Phase"]: row["Meaning"] for _, row in _rows(root / "phases.csv", problems)}
-    about = {}
+    details = {}
     for line, row in _rows(root / "videos.csv", problems):
         wrong = _wrong_numbers(row)
         problems += [f"{root / 'videos.csv'}:{line}: {what}" for what in wrong]
         if not wrong:
-            about[row["VideoID"]] = row
+            details[row["VideoID"]] = row
     if problems:
         # What annotations.csv says of these videos would be reported as wrong as well.
-        return {}, tuple(names.values()), about, problems
+        return {}, tuple(names.values()), details, problems
     starts: dict[str, list[tuple[int, str]]] = {}
     source = root / "annotations.csv"
     for line, row in _rows(source, problems):
         where, video = f"{source}:{line}", row["VideoID"]
-        if video not in about:
+        if video not in details:
             problems.append(f"{where}: VideoID {video} is not in {root / 'videos.csv'}.")
         elif row["Phase"] not in names:
             problems.append(
@@ -94,18 +94,18 @@ def read_tables(
                 f"{where}: starts at frame {row['FrameNo']}, not after the one before it at "
                 f"{starts[video][-1][0]}."
             )
-        elif int(row["FrameNo"]) >= int(about[video]["Frames"]):
+        elif int(row["FrameNo"]) >= int(details[video]["Frames"]):
             problems.append(
                 f"{where}: starts at frame {row['FrameNo']}, but the video has "
-                f"{about[video]['Frames']} frames ({root / 'videos.csv'})."
+                f"{details[video]['Frames']} frames ({root / 'videos.csv'})."
             )
         else:
             starts.setdefault(video, []).append((int(row["FrameNo"]), names[row["Phase"]]))
     runs = {
-        video: _runs(begun, int(about[video]["Frames"]), float(about[video]["FPS"]))
+        video: _runs(begun, int(details[video]["Frames"]), float(details[video]["FPS"]))
         for video, begun in starts.items()
     }
-    return runs, tuple(names.values()), about, problems
+    return runs, tuple(names.values()), details, problems
 
 
 def _runs(starts: list[tuple[int, str]], frames: int, fps: float) -> list[Run]:

@@ -1,0 +1,47 @@
+"""What a backbone of each mode reads of the index: a frozen one reads nothing.
+
+DVC depends on paths, and a path may hold a parameter. So the backbone stage depends on
+backbone_<mode>.csv of its mode. Together with data/frames/recipe.json it stands for the frames,
+labels, tools and splits that this mode uses: a change of anything else trains nothing again.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.tables import (
+    read_labels,
+    read_phases,
+    read_splits,
+    read_tools,
+    read_videos,
+    write_table,
+)
+
+
+def write_backbone_tables(index: Path) -> None:
+    """Write backbone_<mode>.csv of all modes, from the other tables of the folder.
+
+    Batch norm is adapted to videos without their labels. Fine-tuning sees the training and
+    validation videos only: no test video is in its table.
+    """
+    splits = read_splits(index)
+    videos = splits.merge(read_videos(index)[["video", "sha256"]], on="video")
+    adapting = videos.assign(table="adabn")
+    learning = _learning(index, videos[videos["split"] != "test"])
+    for mode, table in {
+        "frozen": pd.DataFrame({"video": []}),
+        "adabn": adapting,
+        "finetune": learning,
+        "finetune_adabn": pd.concat([learning, adapting]),
+    }.items():
+        write_table(table, index / f"backbone_{mode}.csv")
+
+
+def _learning(index: Path, videos: pd.DataFrame) -> pd.DataFrame:
+    """Content, split, labels and tools of these videos, and the order of the phases."""
+    parts = [videos.assign(table="videos")]
+    for name, table in (("labels", read_labels(index)), ("tools", read_tools(index))):
+        parts.append(table[table["video"].isin(videos["video"])].assign(table=name))
+    phases = pd.DataFrame({"phase": list(read_phases(index))})
+    return pd.concat([*parts, phases.assign(table="phases")])
