@@ -48,12 +48,13 @@ def jpegs(count, seed):
     generator = np.random.default_rng(seed)
     for sample in range(count):
         coarse = generator.integers(0, 255, (6, 8, 3), dtype=np.uint8)
-        image = cv2.resize(coarse, (96, 72), interpolation=cv2.INTER_CUBIC)
+        image = cv2.resize(coarse, (104, 78), interpolation=cv2.INTER_CUBIC)
         yield cv2.imencode(".jpg", image)[1].tobytes(), float(sample)
 
 
 def add_video(folder, name, count, seed):
-    attributes = {"video": name, "fps": 1.0, "fingerprint": f"frames-of-{name}"}
+    attributes = {"video": name, "fps": 1.0, "height": 78, "width": 104}
+    attributes |= {"fingerprint": f"frames-of-{name}"}
     write_frames(folder / f"data/frames/{name}.h5", jpegs(count, seed), attributes)
 
 

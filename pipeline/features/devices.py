@@ -2,14 +2,13 @@
 
 import torch
 
-from pipeline.allocator import keep_freed_memory
 from pipeline.errors import PipelineError
 from pipeline.features.params import FeaturesParams
 from pipeline.runtime import RuntimeParams, gpus
 
 
 def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.device]:
-    """All GPUs when there are some and nobody said otherwise, else the CPU.
+    """As many GPUs as `runtime.devices` says, or as there are; the CPU where there is none.
 
     int8 kernels exist for the CPU only, nvjpeg on a GPU only.
 
@@ -30,20 +29,10 @@ def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.de
                 "features are computed on the CPU. Allowed there: opencv."
             )
         return [torch.device("cpu")]
-    return [torch.device("cuda", number) for number in range(found)]
+    return [torch.device("cuda", number) for number in range(min(found, runtime.devices))]
 
 
-def settle(threads: int) -> None:
-    """Threads and memory for one forward pass, and kernels whose choice and rounding repeat."""
-    keep_freed_memory()
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    # Otherwise fp32 convolutions on a GPU round their inputs to 10 bits.
-    torch.backends.cudnn.allow_tf32 = False
-
-
-def remark(device: torch.device, precision: str) -> str | None:
+def advice(device: torch.device, precision: str) -> str | None:
     """What a user should know about this precision on this device, in one line."""
     if device.type == "cuda":
         if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -65,3 +54,20 @@ def remark(device: torch.device, precision: str) -> str | None:
             "in places and gains little; see the cosine to fp32 in the files, or take bf16"
         )
     return None
+
+
+def size_advice(height: int, width: int, resize_px: int) -> str | None:
+    """Whether the stored frames are smaller than what the backbone wants to see of them.
+
+    Args:
+        height: Of the stored frames, in pixels.
+        width: Likewise.
+        resize_px: Short side to which the transform of the backbone resizes them.
+    """
+    short_side = min(height, width)
+    if short_side >= resize_px:
+        return None
+    return (
+        f"frames of {short_side} px are enlarged to {resize_px} px, which adds no detail: set "
+        f"frames.short_side: {resize_px}, or a smaller features.crop"
+    )

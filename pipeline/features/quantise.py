@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -31,7 +31,7 @@ def engine() -> str:
 
 
 class _InFull(nn.Module):
-    """A part of the network that quantisation, which knows its like, shall leave in fp32."""
+    """Hides a part of the network from the quantiser, which leaves unknown modules in fp32."""
 
     def __init__(self, part: nn.Module) -> None:
         super().__init__()
@@ -42,16 +42,19 @@ class _InFull(nn.Module):
         return result
 
 
-def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Sequential:
+def quantise(
+    folded: nn.Module, in_full: Sequence[str], batches: Iterable[torch.Tensor]
+) -> nn.Sequential:
     """The network with weights in int8 per channel and activations in uint8 per tensor.
 
     Scales come from the histograms of the activations over the calibration images (Jacob et al.,
     Quantization and Training of Neural Networks, CVPR 2018; as in torch.ao.quantization).
-    The average over the last feature map stays in fp32: 256 levels would be its resolution.
 
     Args:
-        folded: From pipeline.networks.backbones.fold.fold, in fp32.
-        batches: Calibration images (B, 3, H, W) uint8.
+        folded: What Backbone.fold makes of a network and its transform, in fp32: the border around
+            the pixels and the network, one after the other.
+        in_full: Names of the submodules of that network that stay in fp32.
+        batches: Images (B, 3, H, W) uint8 that decide the scales.
 
     Returns:
         A network of the same images, to (B, D) float32; runs on the CPU only.
@@ -72,7 +75,8 @@ def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Seque
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
         border, network = copy.deepcopy(folded).children()
-        network.avgpool = _InFull(network.get_submodule("avgpool"))
+        for part in in_full:
+            network.set_submodule(part, _InFull(network.get_submodule(part)))
         config = PrepareCustomConfig().set_non_traceable_module_classes([_InFull])
         prepared = None
         with torch.no_grad():
@@ -84,7 +88,7 @@ def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Seque
                         mapping.set_object_type(kind, None)
                     prepared = prepare_fx(network, mapping, (pixels,), config)
                 prepared(pixels)
-            assert prepared is not None, "no calibration images"
+            assert prepared is not None, "no images to decide the scales"
             quantised = nn.Sequential(border, convert_fx(prepared)).eval()
             # Here and not at first use, because torch warns once, of the first quantised tensor.
             quantised(images)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import torch
 
-from pipeline.features.build import Plan, build_coder
-from pipeline.features.video import Coder, Job, compute
+from pipeline.features.build import Plan, build_writer
+from pipeline.features.video import FileWriter, MissingVideo, write_video
 
 
 class _Worker(NamedTuple):
@@ -21,21 +21,21 @@ class _Worker(NamedTuple):
     pool: ThreadPoolExecutor
 
 
-# What a process was started with, and what it built of that for its first job.
+# What a process was started with, and what it built of that for its first video.
 _worker: _Worker | None = None
-_coder: Coder | None = None
+_writer: FileWriter | None = None
 
 
 def compute_on_all(
-    jobs: Sequence[Job], plan: Plan, devices: Sequence[torch.device]
-) -> Iterator[tuple[Job, str]]:
+    missing: Sequence[MissingVideo], plan: Plan, devices: Sequence[torch.device]
+) -> Iterator[tuple[MissingVideo, str]]:
     """Compute each video on the next device that is free.
 
     The bytes are those of one process with this device. After a failure the videos under way are
     finished, the others are not begun.
 
     Args:
-        jobs: The videos.
+        missing: The videos.
         plan: How their features are made.
         devices: One process each; the same one may be named twice.
 
@@ -43,7 +43,7 @@ def compute_on_all(
         A finished video and its note, in the order of completion.
 
     Raises:
-        PipelineError: As pipeline.features.video.compute.
+        PipelineError: As pipeline.features.video.write_video.
     """
     # Workers and threads are those of the machine, so the processes share them.
     runtime = plan.runtime
@@ -59,7 +59,7 @@ def compute_on_all(
     with ProcessPoolExecutor(
         len(devices), mp_context=context, initializer=_start, initargs=(plan, free)
     ) as processes:
-        running = {processes.submit(_compute, job): job for job in jobs}
+        running = {processes.submit(_write, video): video for video in missing}
         try:
             for future in as_completed(running):
                 yield running[future], future.result()
@@ -78,14 +78,14 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _compute(job: Job) -> str:
-    global _coder
+def _write(video: MissingVideo) -> str:
+    global _writer
     assert _worker is not None
-    if _coder is None:
+    if _writer is None:
         # Not when the process starts: the pool would break without a word of what went wrong.
         # What there is to say is the same on each device.
         if _worker.device.type == "cuda":
             torch.cuda.set_device(_worker.device)
         say = _say if _worker.number == 0 else lambda line: None
-        _coder = build_coder(_worker.plan, _worker.device, _worker.pool, say)
-    return compute(job, _coder, _worker.pool)
+        _writer = build_writer(_worker.plan, _worker.device, _worker.pool, say)
+    return write_video(video, _writer, _worker.pool)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.feature_store import write_features
-from pipeline.features.calibration import COMPARED_FRAMES, spread
 from pipeline.features.encode import Encoder, encode
+from pipeline.features.quantisation_frames import COMPARED_FRAMES, evenly_spaced
 from pipeline.frame_store import FrameFile
 
 
 @dataclass(frozen=True)
-class Job:
+class MissingVideo:
     """A video whose features are missing.
 
     Attributes:
@@ -32,8 +32,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Coder:
-    """What turns containers into feature files.
+class FileWriter:
+    """What turns containers of frames into feature files.
 
     Attributes:
         encoder: In the wanted precision.
@@ -48,7 +48,7 @@ class Coder:
     attributes: Mapping[str, Any]
 
 
-def compute(job: Job, coder: Coder, pool: ThreadPoolExecutor) -> str:
+def write_video(missing: MissingVideo, writer: FileWriter, pool: ThreadPoolExecutor) -> str:
     """Write the features of one video.
 
     Returns:
@@ -57,26 +57,25 @@ def compute(job: Job, coder: Coder, pool: ThreadPoolExecutor) -> str:
     Raises:
         PipelineError: A damaged frame, too little memory, or features that do not fit the dtype.
     """
-    with FrameFile(job.container) as frames:
-        features = with_lost(encode(frames, coder.encoder, pool), frames.lost)
-        attributes = dict(coder.attributes) | {
-            "video": frames.attributes["video"],
+    with FrameFile(missing.container) as frames:
+        features = with_lost(encode(frames, writer.encoder, pool), frames.lost)
+        attributes = dict(writer.attributes) | {
             "fps": frames.attributes["fps"],
             "frames_fingerprint": frames.attributes["fingerprint"],
-            "fingerprint": job.fingerprint,
+            "fingerprint": missing.fingerprint,
         }
         note = f"{len(features)} frames"
-        if coder.reference is not None:
-            samples = frames.kept[spread(len(frames.kept), COMPARED_FRAMES)]
-            similar = cosine(features[samples], encode(frames, coder.reference, pool, samples))
+        if writer.reference is not None:
+            samples = frames.kept[evenly_spaced(len(frames.kept), COMPARED_FRAMES)]
+            similar = cosine(features[samples], encode(frames, writer.reference, pool, samples))
             attributes |= {
                 "fp32_cosine_mean": float(similar.mean()),
                 "fp32_cosine_min": float(similar.min()),
                 "fp32_cosine_frames": len(samples),
             }
             note += f", cosine to fp32 {similar.mean():.4f}"
-        stored = _stored(features, coder.dtype, job.container)
-        write_features(job.target, stored, frames.time_s, attributes, frames.lost)
+        stored = _stored(features, writer.dtype, missing.container)
+        write_features(missing.target, stored, frames.time_s, attributes, frames.lost)
     return note
 
 

@@ -18,7 +18,7 @@ from pipeline.feature_store import read_features
 from pipeline.features import build, stage, video
 from pipeline.features.encode import Encoder, encode
 from pipeline.frame_store import FrameFile
-from pipeline.networks.backbones.cnn import build_cnn
+from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.fold import fold
 from pipeline.networks.backbones.transform import Transform
 
@@ -33,7 +33,7 @@ def recompute(project):
 
 def test_each_row_is_the_network_on_that_frame_alone(project):
     stage.run()
-    network = build_cnn("resnet18")
+    network = build_backbone("resnet18").network
     tensors, _ = load_checkpoint(project / "models/backbone.safetensors")
     network.load_state_dict(tensors)
     network.eval()
@@ -59,7 +59,7 @@ def test_bytes_do_not_depend_on_batch_or_workers(project):
 def test_features_of_other_batches_differ_by_rounding(project, dtype, most):
     """As on a GPU, whose batch is runtime.batch."""
     torch.manual_seed(0)
-    network = fold(build_cnn("resnet18").eval(), TRANSFORM).to(dtype)
+    network = fold(build_backbone("resnet18").network.eval(), TRANSFORM).to(dtype)
     found = []
     with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
         for batch in (16, 1, 5, 21):
@@ -128,7 +128,7 @@ def test_a_gpu_that_is_not_there_is_named(project):
 
 def test_a_batch_is_filled_up_without_changing_its_rows(project):
     torch.manual_seed(0)
-    network = fold(build_cnn("resnet18").eval(), TRANSFORM)
+    network = fold(build_backbone("resnet18").network.eval(), TRANSFORM)
     encoder = Encoder(network, TRANSFORM, torch.device("cpu"), 8)
     with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
         whole = encode(frames, encoder, pool)

@@ -14,7 +14,7 @@ from pipeline.features import nvjpeg, stage
 from pipeline.features.encode import Encoder, encode
 from pipeline.features.video import cosine
 from pipeline.frame_store import FrameFile
-from pipeline.networks.backbones.cnn import build_cnn
+from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.fold import fold
 from pipeline.networks.backbones.transform import Transform
 
@@ -34,7 +34,7 @@ def pool():
 
 def test_it_gives_the_features_of_the_other_decoder(project, pool):
     torch.manual_seed(0)
-    ours, theirs = encoders(fold(build_cnn("resnet18").eval(), TRANSFORM))
+    ours, theirs = encoders(fold(build_backbone("resnet18").network.eval(), TRANSFORM))
     with FrameFile(project / "data/frames/video0.h5") as frames:
         one, other = encode(frames, ours, pool), encode(frames, theirs, pool)
         assert cosine(one, other).min() > 0.999

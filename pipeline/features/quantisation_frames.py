@@ -1,4 +1,4 @@
-"""Which frames stand for all others: for quantisation, and to see what it cost."""
+"""Which frames decide the scales of int8, and which show what it costs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,16 +15,16 @@ FRAMES_PER_VIDEO = 16
 COMPARED_FRAMES = 16
 
 
-def spread(count: int, wanted: int) -> NDArray[np.int64]:
+def evenly_spaced(count: int, wanted: int) -> NDArray[np.int64]:
     """Up to `wanted` different samples out of `count`, evenly spread, first and last included.
 
-    >>> spread(10, 4).tolist()
+    >>> evenly_spaced(10, 4).tolist()
     [0, 3, 6, 9]
     """
     return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(np.int64))
 
 
-def calibration_videos(fingerprints: Mapping[Path, str], training: set[str]) -> list[Path]:
+def quantisation_videos(fingerprints: Mapping[Path, str], training: set[str]) -> list[Path]:
     """The containers whose frames decide the scales of int8: some of the training split only.
 
     The VIDEOS smallest fingerprints of their frames: as good as drawn, the same on every machine,
