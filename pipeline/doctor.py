@@ -108,6 +108,9 @@ def _data(params: AllParams, say: Callable[[str], None]) -> list[str]:
         say(f"note   {line}")
     if not root.is_absolute() and root.parts[0] != "data":
         say(f"note   data.root {root} is relative: `dvc exp run --queue` needs an absolute path")
+    enlarged = _enlarged(params)
+    if enlarged:
+        say(f"note   {enlarged}")
     needed = hours * 3600 * float(params.frames.rate) * _BYTES_PER_FRAME * _COPIES
     free = shutil.disk_usage(".").free
     if needed > free:
@@ -117,3 +120,18 @@ def _data(params: AllParams, say: Callable[[str], None]) -> list[str]:
         ]
     say(f"ok     frames and features will need about {needed / 1e9:.1f} GB")
     return []
+
+
+def _enlarged(params: AllParams) -> str | None:
+    """What to say where frames are stored smaller than the backbone wants to see them."""
+    from pipeline.networks.backbones import resize_px
+
+    stored_px = params.frames.short_side
+    wanted_px = resize_px(params.backbone.name, params.backbone.weights, params.features.crop)
+    if stored_px >= wanted_px:
+        return None
+    return (
+        f"frames.short_side is {stored_px}, but {params.backbone.name} resizes frames to "
+        f"{wanted_px}: they would be enlarged, which adds no detail. Set frames.short_side: "
+        f"{wanted_px}, or a smaller features.crop"
+    )

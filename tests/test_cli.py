@@ -124,3 +124,40 @@ def test_a_backbone_that_its_neighbours_do_not_fit_is_named(tmp_path, changes, m
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(PipelineError, match=message):
         check_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "short_side", "note"),
+    [("resnet50", 256, None), ("efficientnet_b5", 256, "456"), ("efficientnet_b5", 480, None)],
+)
+def test_the_doctor_names_frames_that_the_backbone_would_enlarge(tmp_path, name, short_side, note):
+    from pathlib import Path
+
+    from pipeline import doctor
+    from pipeline.all_params import check_params
+
+    text = (Path(__file__).parents[1] / "params.yaml").read_text()
+    text = text.replace("name: resnet50", f"name: {name}")
+    text = text.replace("short_side: 256", f"short_side: {short_side}")
+    (tmp_path / "params.yaml").write_text(text)
+    found = doctor._enlarged(check_params(tmp_path / "params.yaml"))
+    assert (found is None) == (note is None)
+    assert note is None or f"frames.short_side: {note}" in found
+
+
+def test_what_the_networks_check_is_remembered_and_a_mistake_is_not(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    from pipeline import all_params
+
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    text = (Path(__file__).parents[1] / "params.yaml").read_text()
+    params = tmp_path / "params.yaml"
+    params.write_text(text.replace("hidden: 512", "hiden: 512"))
+    for _ in range(2):
+        with pytest.raises(PipelineError, match=r"model\.hiden.*Did you mean `hidden`"):
+            all_params.check_params(params)
+    params.write_text(text)
+    all_params.check_params(params)
+    monkeypatch.setattr(all_params, "_check_networks", lambda *_: pytest.fail("checked again"))
+    all_params.check_params(params)
