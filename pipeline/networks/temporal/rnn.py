@@ -98,8 +98,7 @@ class RecurrentNetwork(TemporalModule):
         """See TemporalNetwork; the state is that of torch's layer."""
         x = self.standardise(features)  # (B, T, D)
         # torch has no bfloat16 recurrence for processors: an LSTM would stop the training.
-        mixed = torch.is_autocast_enabled(x.device.type) and not x.is_cpu
-        with torch.autocast(x.device.type, enabled=mixed):
+        with torch.autocast("cpu", enabled=False):
             y, state = self._recur(x, mask, state)
         return Outputs([self.head(self.dropout(y))], state)
 
