@@ -172,14 +172,17 @@ class _Gru(torch.autograd.Function):
         # What a change of the state at t does to the gates, for all t at once.
         k_n = (1 - z) * (1 - n * n)
         k = torch.stack((k_n * past_n * r * (1 - r), (hs[:-1] - n) * z * (1 - z), k_n * r), dim=2)
-        dh, dgates = torch.empty_like(n), torch.empty_like(k)
+        dh, dgates = n.new_empty(steps + 1, batch, hidden), torch.empty_like(k)
         flat = dgates.view(steps, batch, 3 * hidden)
+        # Row t + 1 is for the output of frame t, row 0 for the state at the beginning.
+        dy = torch.cat((torch.zeros_like(dy[:1]), dy))
         dh[-1] = dy[-1]
-        for t in range(steps - 1, 0, -1):
-            torch.mul(dh[t][:, None], k[t], out=dgates[t])
-            torch.addcmul(dy[t - 1], dh[t], z[t], out=dh[t - 1]).addmm_(flat[t], w)
-        torch.mul(dh[0][:, None], k[0], out=dgates[0])
-        before = torch.addmm(dh[0] * z[0], flat[0], w)
-        dx = torch.cat((flat[..., : 2 * hidden], dh * k_n), dim=2)
+        columns = (dy[:-1], dh[:-1], dh[1:], dh[1:, :, None], z, k, dgates, flat)
+        for dy_, before, after, after_, z_, k_, dgates_, flat_ in reversed(
+            list(zip(*(column.unbind() for column in columns), strict=True))
+        ):
+            torch.mul(after_, k_, out=dgates_)
+            torch.addcmul(dy_, after, z_, out=before).addmm_(flat_, w)
+        dx = torch.cat((flat[..., : 2 * hidden], dh[1:] * k_n), dim=2)
         rows = flat.view(steps * batch, 3 * hidden)
-        return dx, rows.t() @ hs[:-1].reshape(-1, hidden), rows.sum(dim=0), before
+        return dx, rows.t() @ hs[:-1].reshape(-1, hidden), rows.sum(dim=0), dh[0]
