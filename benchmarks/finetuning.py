@@ -29,6 +29,10 @@ from pipeline.training.state import StateFile
 NUM_CLASSES = 7
 
 
+def silent(*_: object) -> None:
+    pass
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", default="resnet18")
@@ -96,10 +100,7 @@ def main() -> None:
             nonlocal made
             made += 1
             state = Path(folder) / f"{made}.safetensors"
-            nothing_said = lambda *_: None  # noqa: E731
-            fine_tune(
-                fabric, trained, task, StateFile(state), given.workers, nothing_said, nothing_said
-            )
+            fine_tune(fabric, trained, task, StateFile(state), given.workers, silent, silent)
 
         loading = given.frames / median_s(read, given.runs)
         alone = given.batch / median_s(step, max(5, given.runs))
