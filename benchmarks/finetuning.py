@@ -15,16 +15,18 @@ import torch
 from timing import median_s
 
 from pipeline.allocator import keep_freed_memory
-from pipeline.backbone.classifier import FrameClassifier
-from pipeline.backbone.finetune import _augmenting, finetune
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.loader import load
+from pipeline.backbone.loop import augmenting, fine_tune
 from pipeline.backbone.params_finetune import FinetuneParams
+from pipeline.backbone.task import FineTuning
+from pipeline.backbone.weights import random_weights
 from pipeline.frame_store import write_frames
 from pipeline.networks.backbones.transform import Transform
 from pipeline.runtime import cores
+from pipeline.training.state import StateFile
 
-PHASES = 7
+NUM_CLASSES = 7
 
 
 def main() -> None:
@@ -57,23 +59,24 @@ def main() -> None:
         path = Path(folder) / "v.h5"
         write_frames(path, ((jpeg, float(i)) for i in range(given.frames)), {"video": "v"})
         rows = np.arange(given.frames)
-        phase = rows % PHASES
+        labels = rows % NUM_CLASSES
         tools = np.zeros((given.frames, 0), dtype=np.float32)
-        frames = LabelledFrames((path,), ("f",), np.zeros_like(rows), rows, phase, tools)
+        frames = LabelledFrames((path,), ("f",), np.zeros_like(rows), rows, labels, tools)
         nothing = frames.take(rows[:0])
+        weights = random_weights(given.name, 1)
+        task = FineTuning(
+            given.name, weights, transform, frames, nothing, NUM_CLASSES, params, seed=1
+        )
 
         def read(_: int = 0) -> int:
             batches = np.array_split(rows, max(1, len(rows) // given.batch))
-            prepare = _augmenting(transform, params, 1)
+            prepare = augmenting(transform, params, 1)
             return sum(len(images) for images in load(frames, batches, prepare, given.workers))
 
-        def network() -> FrameClassifier:
-            return FrameClassifier(given.name, transform, PHASES, 0, "linear", False)
-
-        bare = network().to(fabric.device, memory_format=torch.channels_last)
+        bare = task.build_classifier().to(fabric.device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(bare.parameters())
         images = torch.zeros(given.batch, 3, given.crop, given.crop, dtype=torch.uint8)
-        images, target = images.to(fabric.device), torch.from_numpy(phase[: given.batch])
+        images, target = images.to(fabric.device), torch.from_numpy(labels[: given.batch])
         target = target.to(fabric.device)
 
         def step() -> None:
@@ -86,24 +89,16 @@ def main() -> None:
             if fabric.device.type == "cuda":
                 torch.cuda.synchronize()
 
-        trained = network()
+        trained = task.build_classifier()
         made = 0
 
         def epoch() -> None:
             nonlocal made
             made += 1
             state = Path(folder) / f"{made}.safetensors"
-            finetune(
-                fabric,
-                trained,
-                frames,
-                nothing,
-                params,
-                1,
-                state,
-                given.workers,
-                lambda *_: None,
-                lambda _: None,
+            nothing_said = lambda *_: None  # noqa: E731
+            fine_tune(
+                fabric, trained, task, StateFile(state), given.workers, nothing_said, nothing_said
             )
 
         loading = given.frames / median_s(read, given.runs)

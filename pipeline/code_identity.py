@@ -26,8 +26,9 @@ DECIDES_NOTHING = frozenset(
     )
 )
 """Modules that say where things lie and run, show progress, word errors, move whole files, read
-parameters, describe what a backbone offers, or fetch weights, whose tensors count themselves. A package's `__init__.py` is never followed either: it names modules, and a result that
-depends on one of them names that module as a root."""
+parameters, describe what a backbone offers, or fetch weights, whose tensors count themselves. A
+package's `__init__.py` is never followed either: it names modules, and a result that depends on one
+of them names that module as a root."""
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 # Fields of syntax nodes that mean nothing to the interpreter, or that Python versions spell

@@ -35,6 +35,7 @@ def examine(say: Callable[[str], None] = print) -> bool:
         problems.append(str(error))
     else:
         say("ok     params.yaml")
+        _sizes(params, say)
         problems += _data(params, say)
     for problem in problems:
         say(f"WRONG  {problem}")
@@ -90,6 +91,19 @@ def _repository(say: Callable[[str], None]) -> list[str]:
     free = shutil.disk_usage(".").free
     say(f"ok     {free / 1e9:.0f} GB free, store in {store_root()}")
     return problems
+
+
+def _sizes(params: AllParams, say: Callable[[str], None]) -> None:
+    from pipeline.networks.backbones import resize_px
+
+    backbone, stored_px = params.backbone, params.frames.short_side
+    wanted_px = resize_px(backbone.name, backbone.weights, params.features.crop)
+    if stored_px < wanted_px:
+        say(
+            f"note   frames.short_side is {stored_px}, but {backbone.name} sees frames of "
+            f"{wanted_px} px: they would be enlarged, which adds no detail. Set frames.short_side: "
+            f"{wanted_px}, or a smaller features.crop"
+        )
 
 
 def _data(params: AllParams, say: Callable[[str], None]) -> list[str]:

@@ -1,6 +1,7 @@
 """A folder with frames of two videos, a split and a pinned random backbone."""
 
 import hashlib
+import json
 
 import cv2
 import numpy as np
@@ -64,7 +65,9 @@ def make_project(folder):
     for number, count in enumerate((21, 10)):
         add_video(folder, f"video{number}", count, number)
     (folder / "data/frames/skipped.csv").write_text("video,reason\nvideo9,zero bytes\n")
-    (folder / "data/frames/recipe.json").write_text('{"fps": "1", "on_error": "stop"}')
+    recipe = {"fps": "1", "short_side": 75, "crop_borders": False, "quality": 95}
+    recipe |= {"decoder": "pyav", "on_error": "stop", "libraries": {"av": "18.1"}, "code": "0"}
+    (folder / "data/frames/recipe.json").write_text(json.dumps(recipe))
     (folder / "data/frames/masked.csv").write_text("video,lost,samples\n")
     (folder / "data/index").mkdir()
     (folder / "data/index/splits.csv").write_text("video,split\nvideo0,train\nvideo1,test\n")

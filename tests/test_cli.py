@@ -77,8 +77,8 @@ def test_a_mistake_in_a_late_section_stops_the_first_stage(tmp_path, monkeypatch
             "scheme: lists\n  train: [a]\n  test: [b]",
             "no validation videos here, but train",
         ),
-        ("bidirectional: false", "bidirectional: true", "bidirectional network needs the whole"),
-        ("kind: rnn", "kind: tecno", "has no state to carry"),
+        ("bidirectional: false", "bidirectional: true", "looks into the future needs the whole"),
+        ("kind: rnn", "kind: tecno", "is trained on whole videos"),
         ("seed: 1", "sead: 1", r"sead: unknown key\. Did you mean `seed`"),
     ],
 )
@@ -124,3 +124,18 @@ def test_a_backbone_that_its_neighbours_do_not_fit_is_named(tmp_path, changes, m
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(PipelineError, match=message):
         check_params(tmp_path / "params.yaml")
+
+
+def test_the_doctor_says_that_frames_would_be_enlarged_for_the_backbone(tmp_path):
+    from pathlib import Path
+
+    from pipeline.all_params import check_params
+    from pipeline.doctor import _sizes
+
+    text = (Path(__file__).parents[1] / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("name: resnet50", "name: efficientnet_b5"))
+    lines = []
+    _sizes(check_params(tmp_path / "params.yaml"), lines.append)
+    _sizes(check_params(Path(__file__).parents[1] / "params.yaml"), lines.append)
+    assert len(lines) == 1
+    assert "frames.short_side is 256, but efficientnet_b5 sees frames of 456 px" in lines[0]

@@ -20,7 +20,7 @@ from pipeline.features.params import FeaturesParams
 from pipeline.features.precision import in_bf16, in_fp32
 from pipeline.features.quantisation_frames import FRAMES_PER_VIDEO, evenly_spaced
 from pipeline.features.quantise import engine, quantise
-from pipeline.features.video import VideoEncoder
+from pipeline.features.video import FileWriter
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
@@ -49,9 +49,9 @@ class Plan:
     attributes: dict[str, Any]
 
 
-def build_video_encoder(
+def build_writer(
     plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say: Say
-) -> VideoEncoder:
+) -> FileWriter:
     """The backbone, ready on a device.
 
     Args:
@@ -87,7 +87,7 @@ def _on_device(
     device: torch.device,
     pool: ThreadPoolExecutor,
     say: Say,
-) -> VideoEncoder:
+) -> FileWriter:
     facts: dict[str, Any] = {"folded": backbone.fold is not None, "compiled": False}
     batch = CPU_BATCH if device.type == "cpu" else plan.runtime.batch
     in_bits = in_bf16 if plan.params.precision == "bf16" else in_fp32
@@ -107,7 +107,7 @@ def _on_device(
         example = torch.zeros(batch, transform.crop_px, transform.crop_px, 3, dtype=torch.uint8)
         forward, facts["compiled"] = compiled(network, example.permute(0, 3, 1, 2).to(device), say)
         encoder = replace(encoder, network=forward)
-    return VideoEncoder(encoder, reference, plan.params.dtype, plan.attributes | facts)
+    return FileWriter(encoder, reference, plan.params.dtype, plan.attributes | facts)
 
 
 def _laid_out(network: nn.Module, device: torch.device) -> nn.Module:

@@ -1,41 +1,67 @@
 """All that leads from a raw video to its features, to be kept beside them and in trained models.
 
-It names things (the weights' file, the seed) that decide nothing, so it is no part of what the
-store keeps: it is written when the store fills the output.
+It names things (a weights' file, a seed, what becomes of damaged videos) that decide nothing, so
+the store does not keep it: it is written when the store fills the output.
 """
 
 import json
+from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from pipeline.code_identity import library_versions
-from pipeline.errors import PipelineError
 from pipeline.features.identity import LIBRARIES
 from pipeline.features.params import FeaturesParams
 
-# Whether damaged videos are left out changes no frame of those that are there.
-_NOT_OF_A_VIDEO = {"on_error"}
+# Of the section `frames`, beside fps.
+_FRAMES_PARAMS = ("short_side", "crop_borders", "quality", "decoder", "on_error")
 
 
-def recipe(frames: Path, params: FeaturesParams, header: dict[str, Any]) -> str:
-    """JSON of how frames were taken, the section `features`, and the backbone's header.
+def labels_of(
+    video: str, frames: Mapping[str, Any], params: FeaturesParams, header: Mapping[str, Any]
+) -> dict[str, str]:
+    """What a features file is given when it is put in the output.
 
     Args:
-        frames: The folder of containers; its recipe.json says how frames were taken.
+        video: Identifier.
+        frames: How the frames were taken, from read_frames_recipe.
         params: The section `features`.
         header: Of models/backbone.safetensors.
-
-    Raises:
-        PipelineError: There is no recipe of the frames.
     """
-    path = frames / "recipe.json"
-    try:
-        taken = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: not found. `dvc repro frames` makes it.") from None
-    content = {
-        "frames": {key: value for key, value in taken.items() if key not in _NOT_OF_A_VIDEO},
-        "features": params.model_dump() | {"libraries": library_versions(*LIBRARIES)},
-        "backbone": header,
+    recipe = {
+        "frames": _section(frames),
+        "features": params.model_dump(),
+        "backbone": dict(header),
+        "libraries": {
+            "frames": frames.get("libraries", {}),
+            "features": library_versions(*LIBRARIES),
+        },
     }
-    return json.dumps(content, sort_keys=True)
+    return {
+        "video": video,
+        "weights": str(header["weights"]),
+        "recipe": json.dumps(recipe, sort_keys=True),
+    }
+
+
+def read_frames_recipe(folder: Path) -> dict[str, Any]:
+    """How the containers of a folder were made; empty where they came from elsewhere."""
+    path = folder / "recipe.json"
+    if not path.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _section(frames: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `frames` of params.yaml behind a recipe, as people write it."""
+    if not frames:
+        return {}
+    fps = Fraction(frames["fps"])
+    # 2, 0.5, and a fraction only where nothing shorter is exact.
+    decimal = float(fps)
+    written: int | float | str = frames["fps"]
+    if Fraction(str(decimal)) == fps:
+        written = int(decimal) if decimal.is_integer() else decimal
+    return {"fps": written} | {name: frames[name] for name in _FRAMES_PARAMS}

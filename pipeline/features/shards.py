@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import torch
 
-from pipeline.features.build import Plan, build_video_encoder
-from pipeline.features.video import MissingVideo, VideoEncoder, encode_video
+from pipeline.features.build import Plan, build_writer
+from pipeline.features.video import FileWriter, MissingVideo, write_video
 
 
 class _Process(NamedTuple):
@@ -30,12 +30,12 @@ class _Process(NamedTuple):
     pool: ThreadPoolExecutor
 
 
-# Of the process that this module was imported by, if encode_on_all started it.
+# Of the process that this module was imported by, if compute_on_all started it.
 _this: _Process | None = None
-_encoder: VideoEncoder | None = None
+_encoder: FileWriter | None = None
 
 
-def encode_on_all(
+def compute_on_all(
     missing: Sequence[MissingVideo], plan: Plan, devices: Sequence[torch.device]
 ) -> Iterator[tuple[MissingVideo, str]]:
     """Compute each video on the next device that is free.
@@ -52,7 +52,7 @@ def encode_on_all(
         A finished video and its note, in the order of completion.
 
     Raises:
-        PipelineError: As pipeline.features.video.encode_video.
+        PipelineError: As pipeline.features.video.write_video.
     """
     # Workers and threads are those of the machine, so the processes share them.
     runtime = plan.runtime
@@ -92,8 +92,8 @@ def _encode(video: MissingVideo) -> str:
         if _this.device.type == "cuda":
             torch.cuda.set_device(_this.device)
         say = _to_stderr if _this.number == 0 else _nowhere
-        _encoder = build_video_encoder(_this.plan, _this.device, _this.pool, say)
-    return encode_video(video, _encoder, _this.pool)
+        _encoder = build_writer(_this.plan, _this.device, _this.pool, say)
+    return write_video(video, _encoder, _this.pool)
 
 
 def _to_stderr(line: str) -> None:

@@ -10,16 +10,16 @@ import torch
 
 from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.errors import PipelineError
-from pipeline.features.build import Plan, build_video_encoder
+from pipeline.features.build import Plan, build_writer
 from pipeline.features.devices import advice, devices_for
 from pipeline.features.enlarged import enlarged_note
 from pipeline.features.identity import features_fingerprint, parts_of_all
 from pipeline.features.params import FeaturesParams
 from pipeline.features.precision import check_precision
 from pipeline.features.quantisation_frames import quantisation_videos
-from pipeline.features.recipe import recipe
-from pipeline.features.shards import encode_on_all
-from pipeline.features.video import MissingVideo, encode_video, short_side_px
+from pipeline.features.recipe import labels_of, read_frames_recipe
+from pipeline.features.shards import compute_on_all
+from pipeline.features.video import MissingVideo, short_side_px, write_video
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
@@ -91,10 +91,9 @@ def run(
         plan = Plan(backbone, params, read_runtime(), quantisation, attributes)
         sides = [containers[video.container].short_side_px for video in missing]
         _encode(missing, plan, enlarged_note(header["name"], sides, transform))
-    how = recipe(frames, params, header)
+    taken = read_frames_recipe(frames)
     for path, name in names.items():
-        labels = {"video": path.stem, "weights": str(header["weights"]), "recipe": how}
-        store.fill(name, output / path.name, labels)
+        store.fill(name, output / path.name, labels_of(path.stem, taken, params, header))
     write_table(read_skipped(frames), output / "skipped.csv")
     write_table(read_masked(frames), output / "masked.csv")
     return f"{output}: {len(containers)} videos, {len(missing)} computed"
@@ -160,9 +159,9 @@ def _encoded(
     progress: Progress,
 ) -> Iterator[tuple[MissingVideo, str]]:
     if len(devices) > 1:
-        yield from encode_on_all(missing, plan, devices)
+        yield from compute_on_all(missing, plan, devices)
         return
     with ThreadPoolExecutor(plan.runtime.worker_count) as pool:
-        encoder = build_video_encoder(plan, devices[0], pool, progress.say)
+        encoder = build_writer(plan, devices[0], pool, progress.say)
         for video in missing:
-            yield video, encode_video(video, encoder, pool)
+            yield video, write_video(video, encoder, pool)

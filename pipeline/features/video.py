@@ -33,7 +33,7 @@ class MissingVideo:
 
 
 @dataclass(frozen=True)
-class VideoEncoder:
+class FileWriter:
     """What turns containers of frames into files of features.
 
     Attributes:
@@ -49,7 +49,7 @@ class VideoEncoder:
     attributes: Mapping[str, Any]
 
 
-def encode_video(video: MissingVideo, by: VideoEncoder, pool: ThreadPoolExecutor) -> str:
+def write_video(video: MissingVideo, by: FileWriter, pool: ThreadPoolExecutor) -> str:
     """Write the features of one video.
 
     Returns:
@@ -66,7 +66,7 @@ def encode_video(video: MissingVideo, by: VideoEncoder, pool: ThreadPoolExecutor
 
 
 def _encode(
-    video: MissingVideo, frames: FrameFile, by: VideoEncoder, pool: ThreadPoolExecutor
+    video: MissingVideo, frames: FrameFile, by: FileWriter, pool: ThreadPoolExecutor
 ) -> str:
     features = with_lost(_features(frames, frames.kept, by.encoder, pool), frames.lost)
     attributes = dict(by.attributes) | {

@@ -7,16 +7,26 @@ import shutil
 import h5py
 import pytest
 import torch
-from features_project import add_video, hashes, settings
+from features_project import add_video, settings
 
 from pipeline import code_identity
 from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.feature_store import read_features
 from pipeline.features import identity, stage
+from pipeline.features.params import FeaturesParams
 from pipeline.networks.backbones import FAMILIES, build_backbone, resnet
 from pipeline.networks.cost import image_cost
+from pipeline.settings import read_section
 
 WEIGHTS = "models/backbone.safetensors"
+FRAMES = {
+    "fps": 1,
+    "short_side": 75,
+    "crop_borders": False,
+    "quality": 95,
+    "decoder": "pyav",
+    "on_error": "stop",
+}
 
 
 @pytest.fixture
@@ -124,19 +134,14 @@ def test_each_file_holds_all_that_leads_from_a_video_to_its_features(computed):
     }
     assert len(recipes) == 1
     recipe = json.loads(recipes.pop())
-    assert recipe["frames"] == {"fps": "1"}
-    assert recipe["features"]["precision"] == "fp32"
-    assert recipe["features"]["crop"] == 64
+    # The sections as params.yaml has them, so that a report can tell the revision they are from.
+    assert recipe["frames"] == FRAMES
+    assert recipe["features"] == read_section(FeaturesParams, "features").model_dump()
+    assert recipe["libraries"]["frames"] == {"av": "18.1"}
+    assert set(recipe["libraries"]["features"]) == set(identity.LIBRARIES)
     assert recipe["backbone"]["name"] == "resnet18"
     assert recipe["backbone"]["weights"] == "random"
     assert recipe["backbone"]["transform"]["resize_px"] == 256
-
-
-def test_what_is_done_with_damaged_videos_changes_no_byte(computed):
-    before = hashes(computed / "features/videos")
-    (computed / "data/frames/recipe.json").write_text('{"fps": "1", "on_error": "skip"}')
-    stage.run()
-    assert hashes(computed / "features/videos") == before
 
 
 def test_frames_smaller_than_the_backbone_wants_are_reported_with_both_keys(project, capfd):

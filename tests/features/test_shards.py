@@ -64,7 +64,7 @@ def test_never_more_processes_than_videos(project, monkeypatch):
     monkeypatch.setattr(stage, "devices_for", lambda *_: [cpu] * 64)
     monkeypatch.setattr(
         stage,
-        "encode_on_all",
+        "compute_on_all",
         lambda missing, plan, devices: asked.append(len(devices)) or iter(()),
     )
     settings(project)

@@ -232,7 +232,7 @@ def test_the_kept_weights_are_a_copy_of_the_best_epoch(project):
     settings(epochs=15, early_stop=0)
     stage.run()
     history = pd.read_csv("reports/train/history.csv")
-    _, header = kept_network()
+    network, header = kept_network()
     (sequence,) = read_split("val")
     features = torch.from_numpy(sequence.features).float()[None]
     with torch.inference_mode():
