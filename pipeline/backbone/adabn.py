@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.backbone.classifier import batch_norms
 from pipeline.backbone.labelled_frames import LabelledFrames
-from pipeline.backbone.loader import load, to_device
+from pipeline.backbone.loader import evaluating, load, to_device
 from pipeline.networks.backbones.transform import Transform
 from pipeline.progress import Progress
 
@@ -43,14 +43,11 @@ def adapt(
         workers: Threads that decode.
         progress: Gets a step per batch.
     """
-
-    def prepare(image: NDArray[np.uint8], row: int) -> torch.Tensor:
-        return transform.prepare(torch.from_numpy(image).permute(2, 0, 1))
-
     network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = mixed_batches(frames, batch)
+    images_of = load(frames, rows, evaluating(transform), workers)
     with _measured(network) as sums:
-        for number, images in enumerate(load(frames, rows, prepare, workers), start=1):
+        for number, images in enumerate(images_of, start=1):
             pixels = transform.normalise(to_device(images, device))
             network(pixels.contiguous(memory_format=torch.channels_last))
             progress.step(f"batch {number}")

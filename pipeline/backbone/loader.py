@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.errors import PipelineError
 from pipeline.frame_store import FrameFile, decode_jpeg
+from pipeline.networks.backbones.transform import Transform
 
 # Batches that wait prepared; more only hold memory.
 _BATCHES_AHEAD = 3
@@ -74,6 +75,15 @@ def load(
                 yield torch.stack([future.result() for future in waiting.popleft()])
         while waiting:
             yield torch.stack([future.result() for future in waiting.popleft()])
+
+
+def evaluating(transform: Transform) -> Prepare:
+    """A frame and its row to what the features stage shows a network of it."""
+
+    def prepare(image: NDArray[np.uint8], row: int) -> torch.Tensor:
+        return transform.prepare(torch.from_numpy(image).permute(2, 0, 1))
+
+    return prepare
 
 
 def to_device(images: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.backbone.augment import augment
 from pipeline.backbone.classifier import FrameClassifier
 from pipeline.backbone.labelled_frames import LabelledFrames
-from pipeline.backbone.loader import load, to_device
+from pipeline.backbone.loader import evaluating, load, to_device
 from pipeline.backbone.params_finetune import FinetuneParams
 from pipeline.backbone.strategy import first_trained, parameter_groups, set_trained
 from pipeline.backbone.task import FineTuning
@@ -234,15 +234,6 @@ def augmenting(
         drawn, mean = derived_seed(seed, row), (red, green, blue)
         varied = augment(image, drawn, params.augment, transform.crop_px, mean)[..., order]
         return torch.from_numpy(np.ascontiguousarray(varied)).permute(2, 0, 1)
-
-    return prepare
-
-
-def evaluating(transform: Transform) -> Callable[[NDArray[np.uint8], int], torch.Tensor]:
-    """A frame (H, W, 3) and its row to what the features stage shows a network of it."""
-
-    def prepare(image: NDArray[np.uint8], row: int) -> torch.Tensor:
-        return transform.prepare(torch.from_numpy(image).permute(2, 0, 1))
 
     return prepare
 

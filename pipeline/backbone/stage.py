@@ -79,7 +79,9 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
         "libraries": library_versions(*LIBRARIES),
     }
     if params.mode != "frozen":
-        header["frames"] = json.loads((FRAMES / "recipe.json").read_text(encoding="utf-8"))
+        recipe = json.loads((FRAMES / "recipe.json").read_text(encoding="utf-8"))
+        # What a reader needs to make such frames; what became of damaged videos is not part of it.
+        header["frames"] = {k: v for k, v in recipe.items() if k not in ("code", "on_error")}
     return header | initial.source
 
 

@@ -12,8 +12,7 @@ from frames_project import FRAMES, make_project, settings
 from pipeline.backbone import stage
 from pipeline.backbone.adabn import adapt, evenly_spaced, mixed_batches
 from pipeline.backbone.labelled_frames import LabelledFrames
-from pipeline.backbone.loader import load
-from pipeline.backbone.loop import evaluating
+from pipeline.backbone.loader import evaluating, load
 from pipeline.backbone.read_frames import read_frames
 from pipeline.backbone.weights import random_weights
 from pipeline.checkpoint import load_checkpoint
