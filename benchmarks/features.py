@@ -57,8 +57,10 @@ def container(path: Path, frames: int) -> Path:
     coarse = generator.integers(0, 255, (frames, 9, 16, 3), dtype=np.uint8)
     images = (cv2.resize(image, (454, 256), interpolation=cv2.INTER_CUBIC) for image in coarse)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-    samples = ((cv2.imencode(".jpg", image, quality)[1].tobytes(), 0.0) for image in images)
-    write_frames(path, samples, {"video": path.stem, "fps": 1.0, "fingerprint": path.stem})
+    encoded = (cv2.imencode(".jpg", image, quality)[1].tobytes() for image in images)
+    samples = ((jpeg, float(second)) for second, jpeg in enumerate(encoded))
+    attributes = {"fps": 1.0, "height": 256, "width": 454, "fingerprint": path.stem}
+    write_frames(path, samples, attributes)
     return path
 
 

@@ -35,6 +35,7 @@ def examine(say: Callable[[str], None] = print) -> bool:
         problems.append(str(error))
     else:
         say("ok     params.yaml")
+        _sizes(params, say)
         problems += _data(params, say)
     for problem in problems:
         say(f"WRONG  {problem}")
@@ -92,6 +93,19 @@ def _repository(say: Callable[[str], None]) -> list[str]:
     return problems
 
 
+def _sizes(params: AllParams, say: Callable[[str], None]) -> None:
+    from pipeline.networks.backbones import resize_px
+
+    backbone, stored_px = params.backbone, params.frames.short_side
+    wanted_px = resize_px(backbone.name, backbone.weights, params.features.crop)
+    if stored_px < wanted_px:
+        say(
+            f"note   frames.short_side is {stored_px}, but {backbone.name} sees frames of "
+            f"{wanted_px} px: they would be enlarged, which adds no detail. Set frames.short_side: "
+            f"{wanted_px}, or a smaller features.crop"
+        )
+
+
 def _data(params: AllParams, say: Callable[[str], None]) -> list[str]:
     from pipeline.index.stage import survey
 
@@ -108,9 +122,6 @@ def _data(params: AllParams, say: Callable[[str], None]) -> list[str]:
         say(f"note   {line}")
     if not root.is_absolute() and root.parts[0] != "data":
         say(f"note   data.root {root} is relative: `dvc exp run --queue` needs an absolute path")
-    enlarged = _enlarged(params)
-    if enlarged:
-        say(f"note   {enlarged}")
     needed = hours * 3600 * float(params.frames.rate) * _BYTES_PER_FRAME * _COPIES
     free = shutil.disk_usage(".").free
     if needed > free:
@@ -120,18 +131,3 @@ def _data(params: AllParams, say: Callable[[str], None]) -> list[str]:
         ]
     say(f"ok     frames and features will need about {needed / 1e9:.1f} GB")
     return []
-
-
-def _enlarged(params: AllParams) -> str | None:
-    """What to say where frames are stored smaller than the backbone wants to see them."""
-    from pipeline.networks.backbones import resize_px
-
-    stored_px = params.frames.short_side
-    wanted_px = resize_px(params.backbone.name, params.backbone.weights, params.features.crop)
-    if stored_px >= wanted_px:
-        return None
-    return (
-        f"frames.short_side is {stored_px}, but {params.backbone.name} resizes frames to "
-        f"{wanted_px}: they would be enlarged, which adds no detail. Set frames.short_side: "
-        f"{wanted_px}, or a smaller features.crop"
-    )

@@ -15,7 +15,7 @@ class RuntimeParams(Section):
     """Device, workers and what is shown meanwhile."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = Field(1, ge=1, description="GPUs, or processes on a CPU, for fine-tuning")
+    devices: int = Field(1, ge=1, description="GPUs that features and fine-tuning may use")
     workers: int = Field(
         0,
         ge=0,

@@ -11,9 +11,10 @@ class FeaturesParams(Section):
     """How frames become features.
 
     Attributes:
-        precision: Of the forward pass. bf16 is within 1 % of fp32. int8 is calibrated on frames of
-            the training videos, runs on processors only, and each file says how close it came.
-        dtype: On disk.
+        precision: Of the forward pass. bf16 differs from fp32 by one to some percent. int8 takes
+            its scales from frames of the training videos, runs on processors only, and each file
+            says how close it came.
+        dtype: Of the features on disk.
         decoder: Who reads the JPEGs. nvjpeg is a GPU's: decoding and resizing then leave the
             processor free, where few cores cannot feed the GPU. Pixels differ a little.
         crop: Side of the centre crop in pixels; null is what the weights were trained with.

@@ -1,18 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from features_project import add_video, forget, hashes, settings
+from torch import nn
 
 from pipeline.backbone import stage as backbone_stage
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
-from pipeline.features import build, quantise, stage
+from pipeline.features import build, precision, quantise, stage
 from pipeline.features.devices import advice, devices_for
 from pipeline.features.params import FeaturesParams
 from pipeline.features.quantisation_frames import VIDEOS, evenly_spaced, quantisation_videos
 from pipeline.features.rows import cosine
 from pipeline.frame_store import FrameFile, write_frames
+from pipeline.networks.backbones import build_backbone
+from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import read_section
@@ -142,6 +147,44 @@ def test_cosine_counts_direction_and_survives_rows_of_zeros():
     np.testing.assert_allclose(cosine(one, other), [1, 0.5**0.5, 0])
 
 
+def test_bf16_subtracts_the_mean_of_pixels_before_it_rounds():
+    """Folded into a convolution, the mean of a bright image costs bits of its details."""
+    torch.manual_seed(0)
+    backbone = build_backbone("resnet18")
+    first = nn.Sequential(backbone.network.conv1, backbone.network.bn1).eval()
+    stem = replace(backbone, network=first)
+    # Whatever the convolution makes of the brightness alone is taken off, as after training.
+    first[0].weight.data -= first[0].weight.data.mean(dim=(1, 2, 3), keepdim=True)
+    images = torch.randint(180, 220, (4, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        expected = precision.in_fp32(stem, stem.transform)(images)
+        folded = stem.fold(first, stem.transform).to(torch.bfloat16)(images)
+        found = precision.in_bf16(stem, stem.transform)(images)
+    assert (found - expected).norm() < 0.9 * (folded - expected).norm()
+
+
+def test_a_family_that_can_be_neither_folded_nor_quantised_works_and_says_what_it_cannot():
+    """As a vision transformer."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 16, 16), nn.Flatten(2), Mean())
+    blocks = [network[0], network[1]]
+    transform = Transform(32, 32, "bilinear", (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    vit = Backbone("vit", network, 8, transform, lambda: blocks, network[2], ("head.",))
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        expected = network(transform.normalise(images))
+        torch.testing.assert_close(precision.in_fp32(vit, transform)(images), expected)
+        half = precision.in_bf16(vit, transform)(images)
+    torch.testing.assert_close(half.float(), expected, atol=0.03, rtol=0.03)
+    with pytest.raises(PipelineError, match=r"found int8, but vit cannot.*Allowed for it: fp32"):
+        precision.check_precision(vit, "int8")
+
+
+class Mean(nn.Module):
+    def forward(self, tokens):
+        return tokens.mean(dim=2)
+
+
 def test_precisions_on_real_frames(shared_data, project):
     """ResNet-50 at its own crop, frames of real operations, int8 scaled by another operation."""
     import av
@@ -160,12 +203,12 @@ def test_precisions_on_real_frames(shared_data, project):
     (project / "params.yaml").write_text(text)
     backbone_stage.run()
     found = {}
-    for precision in ("fp32", "bf16", "int8"):
-        settings(project, precision=precision, dtype="float32")
+    for name in ("fp32", "bf16", "int8"):
+        settings(project, precision=name, dtype="float32")
         params = (project / "params.yaml").read_text().replace("crop: 64", "crop: null")
         (project / "params.yaml").write_text(params)
         stage.run()
-        found[precision] = read_features(project / "features/videos/video1.h5").features
+        found[name] = read_features(project / "features/videos/video1.h5").features
     full = found["fp32"]
     assert full.shape[1] == 2048
     assert np.linalg.norm(found["bf16"] - full) / np.linalg.norm(full) < 1e-2
