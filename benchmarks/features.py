@@ -21,16 +21,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-import torchvision
 from timing import median_s
 
 from pipeline.backbone.weights import random_weights
 from pipeline.checkpoint import save_checkpoint
-from pipeline.features.build import Plan, build_coder
+from pipeline.features.build import Plan, build_writer
 from pipeline.features.params import FeaturesParams
-from pipeline.features.video import Job, compute
+from pipeline.features.video import MissingVideo, write_video
 from pipeline.frame_store import write_frames
-from pipeline.networks.backbones.cnn import build_cnn, transform_of
+from pipeline.networks.backbones import build_backbone
 from pipeline.runtime import RuntimeParams, cores
 
 
@@ -76,12 +75,11 @@ def rate(network: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, 
 
 
 def measure(mode: Mode, given: argparse.Namespace) -> None:
-    first = next(iter(torchvision.models.get_model_weights(given.network)))
-    transform = transform_of(first.transforms())
+    transform = build_backbone(given.network).transform
     side, device = transform.crop_px, torch.device(given.device)
-    # Before settle, which has the C library keep memory: published code does not do that.
+    # Before build_writer, which has the C library keep memory: published code does not do that.
     torch.set_num_threads(cores())
-    plain = build_cnn(given.network).eval().to(device)
+    plain = build_backbone(given.network).network.eval().to(device)
     eager = rate(plain, torch.randn(16, 3, side, side, device=device), given.runs)
     params = FeaturesParams.model_validate({"precision": mode.precision, "decoder": mode.decoder})
     runtime = RuntimeParams(device=given.device, compile=mode.compile, batch=given.batch)
@@ -90,16 +88,16 @@ def measure(mode: Mode, given: argparse.Namespace) -> None:
         header = {"name": given.network, "weights": "random", "transform": asdict(transform)}
         save_checkpoint(folder / "b.safetensors", random_weights(given.network, 0), header)
         plan = Plan(folder / "b.safetensors", params, runtime, [container(folder / "c.h5", 32)], {})
-        coder = build_coder(plan, device, pool, lambda line: None)
+        writer = build_writer(plan, device, pool, lambda line: None)
         if mode.compile:
-            assert coder.attributes["compiled"], "not compiled: is there a C++ compiler?"
-        encoder = coder.encoder
+            assert writer.attributes["compiled"], "not compiled: is there a C++ compiler?"
+        encoder = writer.encoder
         images = torch.zeros(encoder.batch, side, side, 3, dtype=torch.uint8, device=device)
         images = images.permute(0, 3, 1, 2)
         forward = rate(encoder, images, 4 * given.runs)
         frames = max(32, round(forward * given.seconds))
-        job = Job(container(folder / "v.h5", frames), folder / "f.h5", "")
-        stage = frames / median_s(lambda: compute(job, coder, pool), given.runs)
+        job = MissingVideo(container(folder / "v.h5", frames), folder / "f.h5", "")
+        stage = frames / median_s(lambda: write_video(job, writer, pool), given.runs)
         again = rate(encoder, images, 4 * given.runs)
     ceiling = (forward + again) / 2
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000

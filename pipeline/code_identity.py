@@ -22,11 +22,13 @@ DECIDES_NOTHING = frozenset(
     for name in (
         *("allocator", "atomic", "code_identity", "errors", "paths", "progress"),
         *("result_store", "runtime", "settings"),
+        *("networks/backbones/contract", "networks/backbones/torchvision_weights"),
     )
 )
-"""Modules that say where things lie and run, show progress, word errors, move whole files or read
-parameters. A package's `__init__.py` is never followed either: it names modules, and a result that
-depends on one of them names that module as a root."""
+"""Modules that say where things lie and run, show progress, word errors, move whole files, read
+parameters, describe what a backbone offers, or fetch weights, whose tensors count themselves. A
+package's `__init__.py` is never followed either: it names modules, and a result that depends on one
+of them names that module as a root."""
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 # Fields of syntax nodes that mean nothing to the interpreter, or that Python versions spell

@@ -77,8 +77,8 @@ def test_a_mistake_in_a_late_section_stops_the_first_stage(tmp_path, monkeypatch
             "scheme: lists\n  train: [a]\n  test: [b]",
             "no validation videos here, but train",
         ),
-        ("bidirectional: false", "bidirectional: true", "bidirectional network needs the whole"),
-        ("kind: rnn", "kind: tecno", "has no state to carry"),
+        ("bidirectional: false", "bidirectional: true", "looks into the future needs the whole"),
+        ("kind: rnn", "kind: tecno", "is trained on whole videos"),
         ("seed: 1", "sead: 1", r"sead: unknown key\. Did you mean `seed`"),
     ],
 )

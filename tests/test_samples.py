@@ -13,14 +13,14 @@ import yaml
 from videos import write_video
 
 from pipeline.backbone import stage as backbone
-from pipeline.backbone.labelled_frames import read_frames
+from pipeline.backbone.read_frames import read_frames
 from pipeline.feature_store import read_features
 from pipeline.features import stage as features
 from pipeline.frame_store import FrameFile
 from pipeline.frames import stage as frames
 from pipeline.index import stage as index
-from pipeline.metrics.measure import ScoredVideo
 from pipeline.prediction_files import write_prediction
+from pipeline.scored_video import ScoredVideo
 from pipeline.sequences import read_split
 from pipeline.tables import read_masked
 

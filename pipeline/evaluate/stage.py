@@ -11,6 +11,7 @@ import torch
 from pipeline import paths
 from pipeline.atomic import write_text
 from pipeline.checkpoint import read_header
+from pipeline.determinism import use_deterministic_kernels
 from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
 from pipeline.errors import PipelineError
 from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
@@ -102,6 +103,7 @@ def run(reports: Path = paths.REPORTS) -> str:
 def _device() -> torch.device:
     runtime = read_runtime()
     torch.set_num_threads(runtime.thread_count)
+    use_deterministic_kernels()
     return torch.device("cuda" if gpus(runtime) > 0 else "cpu")
 
 

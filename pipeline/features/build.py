@@ -1,4 +1,4 @@
-"""From pinned weights to what writes feature files: folded, in the wanted precision, somewhere."""
+"""From pinned weights to what writes feature files, in the wanted precision, on a device."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,18 +9,21 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.allocator import keep_freed_memory
 from pipeline.checkpoint import load_checkpoint
+from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
-from pipeline.features.calibration import FRAMES_PER_VIDEO, spread
+from pipeline.features import jpeg
 from pipeline.features.compiled import compiled
-from pipeline.features.devices import settle
 from pipeline.features.encode import CPU_BATCH, Encoder, batches
 from pipeline.features.params import FeaturesParams
+from pipeline.features.precision import in_bf16, in_fp32
+from pipeline.features.quantisation_frames import FRAMES_PER_VIDEO, evenly_spaced
 from pipeline.features.quantise import engine, quantise
-from pipeline.features.video import Coder
+from pipeline.features.video import FileWriter
 from pipeline.frame_store import FrameFile
-from pipeline.networks.backbones.cnn import build_cnn
-from pipeline.networks.backbones.fold import fold
+from pipeline.networks.backbones import build_backbone
+from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
 from pipeline.runtime import RuntimeParams
 
@@ -29,37 +32,46 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a process needs to build its coder; can be sent to another process.
+    """All that a process needs to build its encoder; can be sent to another process.
 
     Attributes:
         backbone: The pinned weights.
         params: Precision, crop and type on disk.
         runtime: Threads, batch on a GPU, compilation.
-        calibration: Containers whose frames decide the scales of int8, else none.
-        attributes: Of every file.
+        quantisation: Containers whose frames decide the scales of int8; empty in other precisions.
+        attributes: Written into every file.
     """
 
     backbone: Path
     params: FeaturesParams
     runtime: RuntimeParams
-    calibration: Sequence[Path]
+    quantisation: Sequence[Path]
     attributes: dict[str, Any]
 
 
-def build_coder(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say: Say) -> Coder:
+def build_writer(
+    plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say: Say
+) -> FileWriter:
     """The backbone, ready on a device.
 
     Args:
         plan: What to build.
         device: Where it runs.
-        pool: Threads that prepare the calibration images.
+        pool: Threads that prepare the images that int8 takes its scales from.
         say: Takes lines for the terminal.
 
     Raises:
         PipelineError: The device has too little memory left, or int8 cannot be done.
     """
+    keep_freed_memory()
+    torch.set_num_threads(plan.runtime.thread_count)
+    use_deterministic_kernels()
+    tensors, header = load_checkpoint(plan.backbone)
+    backbone = build_backbone(header["name"])
+    backbone.network.load_state_dict(tensors)
+    transform = Transform(**header["transform"]).cropped(plan.params.crop)
     try:
-        return _built(plan, device, pool, say)
+        return _on_device(plan, backbone, transform, device, pool, say)
     except torch.OutOfMemoryError:
         raise PipelineError(
             f"{device}: too little free memory for the backbone with runtime.batch: "
@@ -68,53 +80,48 @@ def build_coder(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say:
         ) from None
 
 
-def _built(plan: Plan, device: torch.device, pool: ThreadPoolExecutor, say: Say) -> Coder:
-    settle(plan.runtime.thread_count)
-    tensors, header = load_checkpoint(plan.backbone)
-    network = build_cnn(header["name"])
-    network.load_state_dict(tensors)
-    transform = Transform(**header["transform"]).cropped(plan.params.crop)
-    folded = fold(network.eval(), transform)
+def _on_device(
+    plan: Plan,
+    backbone: Backbone,
+    transform: Transform,
+    device: torch.device,
+    pool: ThreadPoolExecutor,
+    say: Say,
+) -> FileWriter:
+    facts: dict[str, Any] = {"folded": backbone.fold is not None, "compiled": False}
     batch = CPU_BATCH if device.type == "cpu" else plan.runtime.batch
-    facts: dict[str, Any] = {"folded": True, "compiled": False}
+    in_bits = in_bf16 if plan.params.precision == "bf16" else in_fp32
+    network = _laid_out(in_bits(backbone, transform), device)
+    encoder = Encoder(network, transform, device, batch, plan.params.decoder)
     reference: Encoder | None = None
-    in_full = _laid_out(folded, device, torch.float32)
-    full = Encoder(in_full, transform, device, batch, plan.params.decoder)
-    match plan.params.precision:
-        case "int8":
-            assert isinstance(folded, nn.Sequential)
-            reference = full
-            images = _calibration_images(plan.calibration, full, pool, say)
-            encoder = replace(full, network=quantise(folded, images))
-            facts["engine"] = engine()
-        case "bf16":
-            encoder = replace(full, network=_laid_out(folded, device, torch.bfloat16))
-        case "fp32":
-            encoder = full
+    if plan.params.precision == "int8":
+        assert backbone.in_full is not None
+        reference = encoder
+        images = _quantisation_images(plan.quantisation, encoder, pool, say)
+        encoder = replace(encoder, network=quantise(network, images, backbone.in_full))
+        facts["engine"] = engine()
     if plan.runtime.compile and plan.params.precision == "int8":
         say("features: int8 is not compiled; its kernels are ready-made")
     elif plan.runtime.compile:
         say("features: compiling the backbone")
         example = torch.zeros(batch, transform.crop_px, transform.crop_px, 3, dtype=torch.uint8)
-        assert isinstance(encoder.network, nn.Module)
-        forward, facts["compiled"] = compiled(
-            encoder.network, example.permute(0, 3, 1, 2).to(device), say
-        )
+        forward, facts["compiled"] = compiled(network, example.permute(0, 3, 1, 2).to(device), say)
         encoder = replace(encoder, network=forward)
-    return Coder(encoder, reference, plan.params.dtype, plan.attributes | facts)
+    return FileWriter(encoder, reference, plan.params.dtype, plan.attributes | facts)
 
 
-def _laid_out(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network with a type and the memory order that convolutions are fastest in."""
-    placed = network.to(device, dtype)
-    return placed.to(memory_format=torch.channels_last)
+def _laid_out(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network on the device, in the memory order that convolutions are fastest in."""
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
-def _calibration_images(
+def _quantisation_images(
     containers: Sequence[Path], encoder: Encoder, pool: ThreadPoolExecutor, say: Say
 ) -> Iterator[torch.Tensor]:
     for number, path in enumerate(containers, start=1):
         with FrameFile(path) as frames:
-            samples = frames.kept[spread(len(frames.kept), FRAMES_PER_VIDEO)]
-            yield from batches(frames, samples, encoder, pool)
-        say(f"features: int8, calibrated on {path.stem} ({number}/{len(containers)})")
+            samples = evenly_spaced(frames.kept, FRAMES_PER_VIDEO)
+            files = (frames.jpeg(sample) for sample in samples.tolist())
+            for images, _ in batches(files, encoder, pool, jpeg.decoded):
+                yield images
+        say(f"features: int8, scales from {path.stem} ({number}/{len(containers)})")

@@ -29,7 +29,7 @@ def compiled(
         "freezing": True,
         "triton.cudagraphs": example.is_cuda,
     }
-    # On a machine without GPU torch remarks, while it looks for a compiler, that there is none.
+    # On a machine without GPU torch warns, while it looks for a compiler, that it has no CUDA.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     forward = torch.compile(network, dynamic=False, options=options)
     try:

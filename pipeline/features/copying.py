@@ -2,29 +2,42 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 
-def on_device(batches: Iterator[torch.Tensor], device: torch.device) -> Iterator[torch.Tensor]:
-    """The same batches on the device, the next one being copied while one is worked on.
+class Batch(NamedTuple):
+    """Images for one forward pass.
+
+    Attributes:
+        images: (batch, 3, crop_px, crop_px) uint8.
+        num_images: How many of them are images; the rest fills the batch up.
+    """
+
+    images: torch.Tensor
+    num_images: int
+
+
+def on_device(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+    """The same batches on the device; the next one is copied while one is worked on.
 
     Args:
-        batches: Images in pinned memory when the device is a GPU.
+        batches: In pinned memory when the device is a GPU.
         device: On a CPU there is nothing to copy.
     """
-    side = side_stream(device)
-    if side is None:
+    stream = copy_stream(device)
+    if stream is None:
         yield from batches
         return
-    ready: tuple[torch.Tensor, torch.cuda.Event] | None = None
-    for batch in batches:
-        with torch.cuda.stream(side):
+    ready: tuple[Batch, torch.cuda.Event] | None = None
+    for images, num_images in batches:
+        with torch.cuda.stream(stream):
             # The allocator keeps the pinned source until the copy is over.
-            copied = batch.to(device, non_blocking=True)
-            following = copied, side.record_event()
+            copied = Batch(images.to(device, non_blocking=True), num_images)
+            following = copied, stream.record_event()
         if ready is not None:
             yield awaited(*ready)
         ready = following
@@ -33,9 +46,10 @@ def on_device(batches: Iterator[torch.Tensor], device: torch.device) -> Iterator
 
 
 def fetched(features: torch.Tensor) -> Callable[[], NDArray[np.float32]]:
-    """Begin to copy features to the host; what is returned waits for this copy and gives them.
+    """Begin to copy features to the host. A plain copy would wait for the next batch, too.
 
-    A plain copy would also wait for the batch that was started after this one.
+    Returns:
+        A function that waits for this copy and gives its values.
     """
     if not features.is_cuda:
         return features.numpy
@@ -51,8 +65,8 @@ def fetched(features: torch.Tensor) -> Callable[[], NDArray[np.float32]]:
 
 
 @functools.cache
-def side_stream(device: torch.device) -> torch.cuda.Stream | None:
-    """The stream beside that of the forward pass; none on a CPU.
+def copy_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """The stream for copies, beside that of the forward pass; None on a CPU.
 
     One for all videos: the memory that torch keeps for the next batch belongs to its stream.
     """
@@ -61,10 +75,15 @@ def side_stream(device: torch.device) -> torch.cuda.Stream | None:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
-def awaited(batch: torch.Tensor, made: torch.cuda.Event) -> torch.Tensor:
-    """A batch made on a side stream, for the current one, which waits for it; the host does not."""
-    stream = torch.cuda.current_stream(batch.device)
+def awaited(batch: Batch, made: torch.cuda.Event) -> Batch:
+    """A batch of another stream, for the current one, which waits for it; the host does not.
+
+    Args:
+        batch: Of which the other stream may still be making the images.
+        made: Follows the images on that stream.
+    """
+    stream = torch.cuda.current_stream(batch.images.device)
     stream.wait_event(made)
-    # It was allocated on the side stream, which may reuse its memory only when this one is done.
-    batch.record_stream(stream)
+    # The other stream may reuse its memory only when this one is done with the images.
+    batch.images.record_stream(stream)
     return batch

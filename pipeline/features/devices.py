@@ -2,14 +2,13 @@
 
 import torch
 
-from pipeline.allocator import keep_freed_memory
 from pipeline.errors import PipelineError
 from pipeline.features.params import FeaturesParams
 from pipeline.runtime import RuntimeParams, gpus
 
 
 def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.device]:
-    """All GPUs when there are some and nobody said otherwise, else the CPU.
+    """At most `runtime.devices` GPUs, or the CPU where there are none or it was asked for.
 
     int8 kernels exist for the CPU only, nvjpeg on a GPU only.
 
@@ -22,7 +21,7 @@ def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.de
             "params.yaml: runtime.device: found cuda, but features.precision: int8 runs on a "
             "CPU. Allowed with int8: auto, cpu. On a GPU take features.precision: bf16."
         )
-    found = 0 if integer else gpus(runtime)
+    found = 0 if integer else min(gpus(runtime), runtime.devices)
     if not found:
         if params.decoder == "nvjpeg":
             raise PipelineError(
@@ -33,18 +32,8 @@ def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.de
     return [torch.device("cuda", number) for number in range(found)]
 
 
-def settle(threads: int) -> None:
-    """Threads and memory for one forward pass, and kernels whose choice and rounding repeat."""
-    keep_freed_memory()
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    # Otherwise fp32 convolutions on a GPU round their inputs to 10 bits.
-    torch.backends.cudnn.allow_tf32 = False
-
-
-def remark(device: torch.device, precision: str) -> str | None:
-    """What a user should know about this precision on this device, in one line."""
+def advice(device: torch.device, precision: str) -> str | None:
+    """What a user should know of this precision on this device, in one line; None if nothing."""
     if device.type == "cuda":
         if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
             return "this GPU has no bf16 arithmetic: bf16 is emulated and slow, fp32 is faster"

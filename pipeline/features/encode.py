@@ -1,19 +1,20 @@
-"""Frames in, features out: reading, decoding and copying overlap the forward pass."""
+"""Images in, features out: decoding, copying and the forward pass overlap."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import islice
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.features.copying import fetched, on_device
+from pipeline.features.copying import Batch, fetched, on_device
+from pipeline.features.jpeg import decoded
 from pipeline.features.nvjpeg import decoded_on_device
-from pipeline.frame_store import FrameFile, decode_jpeg
 from pipeline.networks.backbones.transform import Transform
 
 # Batches that wait decoded while the network is busy: two hide the jitter of decoding.
@@ -32,7 +33,7 @@ class Encoder:
         transform: What its weights expect of an image.
         device: Where it runs.
         batch: Images per forward pass, always: short batches are filled up.
-        decoder: Of the JPEGs, as in params.yaml.
+        decoder: Reads JPEG files, as in params.yaml.
     """
 
     network: Callable[[torch.Tensor], torch.Tensor]
@@ -49,92 +50,106 @@ class Encoder:
 
 
 def encode(
-    frames: FrameFile,
-    encoder: Encoder,
-    pool: ThreadPoolExecutor,
-    samples: NDArray[np.int64] | None = None,
+    images: Iterable[NDArray[np.uint8]], encoder: Encoder, pool: ThreadPoolExecutor
 ) -> NDArray[np.float32]:
-    """Features of the frames, in order.
+    """Features of images, in order.
 
     Args:
-        frames: The frames of one video.
+        images: (H, W, 3) uint8 RGB each, at least one. They are taken a few batches ahead.
         encoder: Network and transform.
-        pool: Threads that decode JPEG and resize.
-        samples: Which, of those that have their frame; all of these when left out.
+        pool: Threads that resize.
 
     Returns:
         (T, D) float32.
 
     Raises:
-        PipelineError: A frame cannot be decoded, or the device has too little memory.
+        PipelineError: The device has too little memory.
     """
-    if samples is None:
-        samples = frames.kept
-    parts: list[NDArray[np.float32]] = []
-    # The next batch is started before the last one's result is waited for: a GPU always has work.
-    running: deque[Callable[[], NDArray[np.float32]]] = deque()
-    try:
-        for images in _inputs(frames, samples, encoder, pool):
-            running.append(fetched(encoder(images)))
-            if len(running) > 1:
-                parts.append(running.popleft()())
-        parts += [values() for values in running]
-    except torch.OutOfMemoryError:
-        raise PipelineError(
-            f"{frames.path}: the device ran out of memory with runtime.batch: "
-            f"{encoder.batch}. Halve it; features keep all but their last bits."
-        ) from None
-    return np.concatenate(parts)[: len(samples)]
+    return _features(on_device(batches(images, encoder, pool), encoder.device), encoder)
 
 
-def _inputs(
-    frames: FrameFile, samples: NDArray[np.int64], encoder: Encoder, pool: ThreadPoolExecutor
-) -> Iterator[torch.Tensor]:
-    """Prepared batches on the device, by the way that the encoder's decoder needs."""
+def encode_jpegs(
+    jpegs: Iterable[NDArray[np.uint8]], encoder: Encoder, pool: ThreadPoolExecutor
+) -> NDArray[np.float32]:
+    """Features of JPEG files, in order, read by the encoder's decoder.
+
+    Args:
+        jpegs: (bytes,) uint8 each, at least one. They are taken a few batches ahead, by one thread.
+        encoder: Network and transform.
+        pool: Threads that decode and resize.
+
+    Returns:
+        (T, D) float32.
+
+    Raises:
+        PipelineError: One cannot be decoded, or the device has too little memory.
+    """
     match encoder.decoder:
         case "nvjpeg":
-            return decoded_on_device(
-                frames, samples, encoder.transform, encoder.batch, encoder.device
-            )
+            ready = decoded_on_device(jpegs, encoder.transform, encoder.batch, encoder.device)
         case "opencv":
-            return on_device(batches(frames, samples, encoder, pool), encoder.device)
+            ready = on_device(batches(jpegs, encoder, pool, decoded), encoder.device)
+    return _features(ready, encoder)
 
 
 def batches(
-    frames: FrameFile, samples: NDArray[np.int64], encoder: Encoder, pool: ThreadPoolExecutor
-) -> Iterator[torch.Tensor]:
-    """Prepared batches (batch, 3, H, W) uint8, channels last, while the next are being decoded.
+    images: Iterable[NDArray[np.uint8]],
+    encoder: Encoder,
+    pool: ThreadPoolExecutor,
+    read: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = np.asarray,
+) -> Iterator[Batch]:
+    """Prepared batches (batch, 3, H, W) uint8, channels last, while the next are being prepared.
 
     The last one is filled up with copies of its first image: all meet the same kernels.
+
+    Args:
+        images: Whatever `read` turns into (H, W, 3) uint8 RGB.
+        encoder: Says how images are prepared.
+        pool: Threads that read and resize.
+        read: Called in the threads; gives (H, W, 3) uint8 RGB.
     """
     side, pinned = encoder.transform.crop_px, encoder.device.type == "cuda"
+
+    def prepare(image: NDArray[np.uint8], into: torch.Tensor) -> None:
+        pixels = torch.from_numpy(read(image)).permute(2, 0, 1)
+        into.copy_(encoder.transform.prepare(pixels))
+
+    remaining = iter(images)
     waiting: deque[tuple[torch.Tensor, list[Future[None]]]] = deque()
-    for start in range(0, len(samples), encoder.batch):
+    # What `images` reads from, such as HDF5, is read here, by one thread.
+    while chosen := list(islice(remaining, encoder.batch)):
         shape = (encoder.batch, side, side, 3)
-        images = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned).permute(0, 3, 1, 2)
-        # HDF5 is read here, by one thread: its library is not made for several.
-        jobs = [
-            pool.submit(_prepare, frames.jpeg(sample), encoder.transform.prepare, images[row])
-            for row, sample in enumerate(samples[start : start + encoder.batch])
-        ]
-        waiting.append((images, jobs))
+        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned).permute(0, 3, 1, 2)
+        running = [pool.submit(prepare, image, batch[row]) for row, image in enumerate(chosen)]
+        waiting.append((batch, running))
         if len(waiting) > _BATCHES_AHEAD:
-            yield _finished(frames, *waiting.popleft())
+            yield _filled_up(*waiting.popleft())
     while waiting:
-        yield _finished(frames, *waiting.popleft())
+        yield _filled_up(*waiting.popleft())
 
 
-def _prepare(
-    jpeg: NDArray[Any], prepare: Callable[[torch.Tensor], torch.Tensor], into: torch.Tensor
-) -> None:
-    into.copy_(prepare(torch.from_numpy(decode_jpeg(jpeg)).permute(2, 0, 1)))
+def _filled_up(images: torch.Tensor, running: list[Future[None]]) -> Batch:
+    for future in running:
+        future.result()
+    images[len(running) :] = images[0]
+    return Batch(images, len(running))
 
 
-def _finished(frames: FrameFile, images: torch.Tensor, jobs: list[Future[None]]) -> torch.Tensor:
-    for job in jobs:
-        try:
-            job.result()
-        except PipelineError as error:
-            raise PipelineError(f"{frames.path}: {error}") from None
-    images[len(jobs) :] = images[0]
-    return images
+def _features(ready: Iterator[Batch], encoder: Encoder) -> NDArray[np.float32]:
+    """The forward passes of all batches, which are on the device."""
+    parts: list[NDArray[np.float32]] = []
+    # The next batch is started before the last one's result is waited for: a GPU always has work.
+    running: deque[tuple[Callable[[], NDArray[np.float32]], int]] = deque()
+    try:
+        for images, count in ready:
+            running.append((fetched(encoder(images)), count))
+            if len(running) > 1:
+                values, rows = running.popleft()
+                parts.append(values()[:rows])
+        parts += [values()[:rows] for values, rows in running]
+    except torch.OutOfMemoryError:
+        raise PipelineError(
+            f"the device ran out of memory with runtime.batch: {encoder.batch}. Halve it; features "
+            "keep all but their last bits."
+        ) from None
+    return np.concatenate(parts)

@@ -2,14 +2,14 @@
 
 import copy
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
 from pipeline.errors import PipelineError
 
-# By measurement on ResNet-50 (benchmarks/README.md): this one before ONNX Runtime's.
+# In this order by measurement on ResNet-50 (benchmarks/README.md).
 _ENGINES = ("x86", "onednn", "qnnpack")
 
 
@@ -31,7 +31,7 @@ def engine() -> str:
 
 
 class _InFull(nn.Module):
-    """A part of the network that quantisation, which knows its like, shall leave in fp32."""
+    """A part of the network that stays in fp32: quantisation leaves this class alone."""
 
     def __init__(self, part: nn.Module) -> None:
         super().__init__()
@@ -42,16 +42,18 @@ class _InFull(nn.Module):
         return result
 
 
-def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Sequential:
+def quantise(
+    folded: nn.Module, batches: Iterable[torch.Tensor], in_full: Sequence[str]
+) -> nn.Sequential:
     """The network with weights in int8 per channel and activations in uint8 per tensor.
 
-    Scales come from the histograms of the activations over the calibration images (Jacob et al.,
-    Quantization and Training of Neural Networks, CVPR 2018; as in torch.ao.quantization).
-    The average over the last feature map stays in fp32: 256 levels would be its resolution.
+    Scales come from the histograms of the activations over some images (Jacob et al., Quantization
+    and Training of Neural Networks, CVPR 2018; as in torch.ao.quantization).
 
     Args:
-        folded: From pipeline.networks.backbones.fold.fold, in fp32.
-        batches: Calibration images (B, 3, H, W) uint8.
+        folded: From pipeline.networks.backbones.fold.fold with a transform, in fp32.
+        batches: Images (B, 3, H, W) uint8 that stand for all others.
+        in_full: Names of the submodules of its network that stay in fp32.
 
     Returns:
         A network of the same images, to (B, D) float32; runs on the CPU only.
@@ -62,8 +64,8 @@ def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Seque
     name = engine()
     torch.backends.quantized.engine = name
     with warnings.catch_warnings():
-        # All of them announce that torch will leave this to torchao, whose quantiser for x86 needs
-        # a compiler on the user's machine; and one is about torch's own choice of observers.
+        # Most announce that torch will leave this to torchao, whose quantiser for x86 needs a
+        # compiler on the user's machine; one is about torch's choice of observers.
         warnings.filterwarnings("ignore", ".*torch.ao.quantization", DeprecationWarning)
         warnings.filterwarnings("ignore", "Please use quant_min and quant_max", UserWarning)
         warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
@@ -72,7 +74,8 @@ def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Seque
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
         border, network = copy.deepcopy(folded).children()
-        network.avgpool = _InFull(network.get_submodule("avgpool"))
+        for part in in_full:
+            network.set_submodule(part, _InFull(network.get_submodule(part)))
         config = PrepareCustomConfig().set_non_traceable_module_classes([_InFull])
         prepared = None
         with torch.no_grad():
@@ -84,7 +87,7 @@ def quantise(folded: nn.Sequential, batches: Iterable[torch.Tensor]) -> nn.Seque
                         mapping.set_object_type(kind, None)
                     prepared = prepare_fx(network, mapping, (pixels,), config)
                 prepared(pixels)
-            assert prepared is not None, "no calibration images"
+            assert prepared is not None, "no images to take the scales from"
             quantised = nn.Sequential(border, convert_fx(prepared)).eval()
             # Here and not at first use, because torch warns once, of the first quantised tensor.
             quantised(images)

@@ -1,4 +1,4 @@
-"""Several GPUs: one process each, which take video after video."""
+"""Several GPUs: one process each, which takes video after video."""
 
 import multiprocessing
 import sys
@@ -10,32 +10,41 @@ from typing import NamedTuple
 
 import torch
 
-from pipeline.features.build import Plan, build_coder
-from pipeline.features.video import Coder, Job, compute
+from pipeline.features.build import Plan, build_writer
+from pipeline.features.video import FileWriter, MissingVideo, write_video
 
 
-class _Worker(NamedTuple):
+class _Process(NamedTuple):
+    """What a process was started with.
+
+    Attributes:
+        plan: What it builds.
+        number: From 0; the first one speaks for all.
+        device: The one that is its.
+        pool: Its threads.
+    """
+
     plan: Plan
     number: int
     device: torch.device
     pool: ThreadPoolExecutor
 
 
-# What a process was started with, and what it built of that for its first job.
-_worker: _Worker | None = None
-_coder: Coder | None = None
+# Of the process that this module was imported by, if compute_on_all started it.
+_this: _Process | None = None
+_encoder: FileWriter | None = None
 
 
 def compute_on_all(
-    jobs: Sequence[Job], plan: Plan, devices: Sequence[torch.device]
-) -> Iterator[tuple[Job, str]]:
+    missing: Sequence[MissingVideo], plan: Plan, devices: Sequence[torch.device]
+) -> Iterator[tuple[MissingVideo, str]]:
     """Compute each video on the next device that is free.
 
     The bytes are those of one process with this device. After a failure the videos under way are
     finished, the others are not begun.
 
     Args:
-        jobs: The videos.
+        missing: The videos.
         plan: How their features are made.
         devices: One process each; the same one may be named twice.
 
@@ -43,7 +52,7 @@ def compute_on_all(
         A finished video and its note, in the order of completion.
 
     Raises:
-        PipelineError: As pipeline.features.video.compute.
+        PipelineError: As pipeline.features.video.write_video.
     """
     # Workers and threads are those of the machine, so the processes share them.
     runtime = plan.runtime
@@ -59,7 +68,7 @@ def compute_on_all(
     with ProcessPoolExecutor(
         len(devices), mp_context=context, initializer=_start, initargs=(plan, free)
     ) as processes:
-        running = {processes.submit(_compute, job): job for job in jobs}
+        running = {processes.submit(_encode, video): video for video in missing}
         try:
             for future in as_completed(running):
                 yield running[future], future.result()
@@ -69,23 +78,27 @@ def compute_on_all(
 
 
 def _start(plan: Plan, free: "Queue[tuple[int, torch.device]]") -> None:
-    global _worker
+    """Take a device that no other process has."""
+    global _this
     number, device = free.get()
-    _worker = _Worker(plan, number, device, ThreadPoolExecutor(plan.runtime.worker_count))
+    _this = _Process(plan, number, device, ThreadPoolExecutor(plan.runtime.worker_count))
 
 
-def _say(line: str) -> None:
+def _encode(video: MissingVideo) -> str:
+    global _encoder
+    assert _this is not None
+    if _encoder is None:
+        # Not in _start: the pool would break there without a word of what went wrong.
+        if _this.device.type == "cuda":
+            torch.cuda.set_device(_this.device)
+        say = _to_stderr if _this.number == 0 else _nowhere
+        _encoder = build_writer(_this.plan, _this.device, _this.pool, say)
+    return write_video(video, _encoder, _this.pool)
+
+
+def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _compute(job: Job) -> str:
-    global _coder
-    assert _worker is not None
-    if _coder is None:
-        # Not when the process starts: the pool would break without a word of what went wrong.
-        # What there is to say is the same on each device.
-        if _worker.device.type == "cuda":
-            torch.cuda.set_device(_worker.device)
-        say = _say if _worker.number == 0 else lambda line: None
-        _coder = build_coder(_worker.plan, _worker.device, _worker.pool, say)
-    return compute(job, _coder, _worker.pool)
+def _nowhere(line: str) -> None:
+    """What one device has to say, the others would repeat."""

@@ -1,40 +1,49 @@
-"""The features stage: data/frames/<video>.h5 to features/<video>.h5, through the store."""
+"""The features stage: data/frames/<video>.h5 to features/videos/<video>.h5, through the store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from pipeline import feature_store, frame_store
-from pipeline.checkpoint import read_header
-from pipeline.code_identity import code_hash
+from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.errors import PipelineError
-from pipeline.features import (
-    build,
-    calibration,
-    copying,
-    devices,
-    encode,
-    nvjpeg,
-    quantise,
-    video,
-)
-from pipeline.features.build import Plan, build_coder
-from pipeline.features.calibration import calibration_videos
-from pipeline.features.devices import devices_for, remark
+from pipeline.features.build import Plan, build_writer
+from pipeline.features.devices import advice, devices_for
+from pipeline.features.enlarged import enlarged_note
+from pipeline.features.identity import features_fingerprint, parts_of_all
 from pipeline.features.params import FeaturesParams
+from pipeline.features.precision import check_precision
+from pipeline.features.quantisation_frames import quantisation_videos
+from pipeline.features.recipe import labels_of, read_frames_recipe
 from pipeline.features.shards import compute_on_all
-from pipeline.features.video import Job, compute
+from pipeline.features.video import MissingVideo, short_side_px, write_video
 from pipeline.frame_store import FrameFile
-from pipeline.networks.backbones import cnn, fold
+from pipeline.networks.backbones import build_backbone
+from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.cost import image_cost
 from pipeline.paths import BACKBONE, FEATURES, FRAMES, INDEX
 from pipeline.progress import Progress
-from pipeline.result_store import Store, file_hash, fingerprint
+from pipeline.result_store import Store
 from pipeline.runtime import read_runtime
 from pipeline.settings import read_section
 from pipeline.tables import read_masked, read_skipped, read_splits, write_table
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What the stage knows of a container of frames before it reads any.
+
+    Attributes:
+        fingerprint: Names their content.
+        short_side_px: The shorter side.
+    """
+
+    fingerprint: str
+    short_side_px: int
 
 
 def run(
@@ -49,81 +58,110 @@ def run(
         One line for the terminal.
 
     Raises:
-        PipelineError: No frames, no weights, no training frames to calibrate int8 on, or features
-            that the chosen dtype cannot hold.
+        PipelineError: No frames, no weights, a precision that the backbone or the machine cannot
+            give, or features that the chosen dtype cannot hold.
     """
     params = read_section(FeaturesParams, "features")
-    runtime = read_runtime()
-    containers = sorted(frames.glob("*.h5"))
-    if not containers:
-        raise PipelineError(f"{frames}: holds no frames. Run `dvc repro frames` first.")
-    header = read_header(backbone)
-    weights_hash = file_hash(backbone)
+    containers = _containers(frames)
+    tensors, header = load_checkpoint(backbone)
+    with torch.device("meta"):  # no memory, no numbers
+        network = build_backbone(header["name"])
+    check_precision(network, params.precision)
+    transform = Transform(**header["transform"]).cropped(params.crop)
 
-    sources = {}
-    for container in containers:
-        with FrameFile(container) as file:
-            sources[container] = file.attributes["fingerprint"]
-    chosen: list[Path] = []
-    if params.precision == "int8":
-        splits = read_splits(index)
-        chosen = calibration_videos(sources, set(splits["video"][splits["split"] == "train"]))
-    store = Store("features")
+    quantisation = _quantisation(containers, params, index)
+    parts = parts_of_all(
+        header["name"],
+        tensors_hash(tensors),
+        transform,
+        params,
+        [containers[path].fingerprint for path in quantisation],
+    )
     names = {
-        container: fingerprint(
-            frames=source,
-            weights=weights_hash,
-            params=params.model_dump(),
-            calibration=[sources[path] for path in chosen],
-            code=code_hash(
-                *(build, calibration, copying, devices, encode, nvjpeg, quantise, video),
-                *(cnn, fold, frame_store, feature_store),
-            ),
-        )
-        for container, source in sources.items()
+        path: features_fingerprint(found.fingerprint, parts) for path, found in containers.items()
     }
-    jobs = [
-        Job(container, store.path(name), name)
-        for container, name in names.items()
+    store = Store("features")
+    missing = [
+        MissingVideo(path, store.path(name), name)
+        for path, name in names.items()
         if not store.has(name)
     ]
-    if jobs:
-        attributes = {
-            "backbone": header["name"],
-            "weights": header["weights"],
-            "weights_hash": weights_hash,
-            "precision": params.precision,
-            "jpeg_decoder": params.decoder,
-            "torch": str(torch.__version__),
-            "crop": Transform(**header["transform"]).cropped(params.crop).crop_px,
-        }
-        plan = Plan(backbone, params, runtime, chosen, attributes)
-        where = devices_for(runtime, params)[: len(jobs)]
-        with Progress("features", len(jobs), runtime.progress) as progress:
-            progress.say(f"features: {header['name']}, {params.precision}, on {_listed(where)}")
-            note = remark(where[0], params.precision)
-            if note:
-                progress.say(f"features: {note}")
-            for job, note in _computed(jobs, plan, where, progress):
-                progress.step(job.container.stem, note)
-    for container, name in names.items():
-        store.fill(name, output / container.name)
+    if missing:
+        attributes = _attributes(network, parts["weights"], params, transform)
+        plan = Plan(backbone, params, read_runtime(), quantisation, attributes)
+        sides = [containers[video.container].short_side_px for video in missing]
+        _encode(missing, plan, enlarged_note(header["name"], sides, transform))
+    taken = read_frames_recipe(frames)
+    for path, name in names.items():
+        store.fill(name, output / path.name, labels_of(path.stem, taken, params, header))
     write_table(read_skipped(frames), output / "skipped.csv")
     write_table(read_masked(frames), output / "masked.csv")
-    return f"{output}: {len(containers)} videos, {len(jobs)} computed"
+    return f"{output}: {len(containers)} videos, {len(missing)} computed"
 
 
-def _computed(
-    jobs: Sequence[Job], plan: Plan, where: Sequence[torch.device], progress: Progress
-) -> Iterator[tuple[Job, str]]:
-    if len(where) > 1:
-        yield from compute_on_all(jobs, plan, where)
+def _containers(frames: Path) -> dict[Path, Frames]:
+    found = {}
+    for path in sorted(frames.glob("*.h5")):
+        with FrameFile(path) as file:
+            found[path] = Frames(str(file.attributes["fingerprint"]), short_side_px(file))
+    if not found:
+        raise PipelineError(f"{frames}: holds no frames. Run `dvc repro frames` first.")
+    return found
+
+
+def _quantisation(
+    containers: Mapping[Path, Frames], params: FeaturesParams, index: Path
+) -> list[Path]:
+    """The containers that int8 takes its scales from; none in other precisions."""
+    if params.precision != "int8":
+        return []
+    splits = read_splits(index)
+    training = set(splits["video"][splits["split"] == "train"])
+    fingerprints = {path: found.fingerprint for path, found in containers.items()}
+    return quantisation_videos(fingerprints, training)
+
+
+def _attributes(
+    backbone: Backbone, weights_hash: str, params: FeaturesParams, transform: Transform
+) -> dict[str, Any]:
+    """What every file says about itself; nothing that could differ between equal features."""
+    cost = image_cost(backbone.network.eval(), transform.crop_px)
+    return {
+        "backbone": backbone.name,
+        "backbone_parameters": cost.parameters,
+        "backbone_flops_per_frame": cost.flops_per_frame,
+        "weights_hash": weights_hash,
+        "precision": params.precision,
+        "jpeg_decoder": params.decoder,
+        "torch": str(torch.__version__),
+        "crop": transform.crop_px,
+    }
+
+
+def _encode(missing: Sequence[MissingVideo], plan: Plan, note: str | None) -> None:
+    """Compute what is missing, on as many devices as the run may use."""
+    devices = devices_for(plan.runtime, plan.params)[: len(missing)]
+    name, precision = plan.attributes["backbone"], plan.params.precision
+    with Progress("features", len(missing), plan.runtime.progress) as progress:
+        listed = ", ".join(str(device) for device in devices)
+        progress.say(f"features: {name}, {precision}, on {listed}")
+        for line in (note, advice(devices[0], precision)):
+            if line:
+                progress.say(f"features: {line}")
+        for video, result in _encoded(missing, plan, devices, progress):
+            progress.step(video.container.stem, result)
+
+
+def _encoded(
+    missing: Sequence[MissingVideo],
+    plan: Plan,
+    devices: Sequence[torch.device],
+    progress: Progress,
+) -> Iterator[tuple[MissingVideo, str]]:
+    if len(devices) > 1:
+        yield from compute_on_all(missing, plan, devices)
         return
     with ThreadPoolExecutor(plan.runtime.worker_count) as pool:
-        coder = build_coder(plan, where[0], pool, progress.say)
-        for job in jobs:
-            yield job, compute(job, coder, pool)
-
-
-def _listed(where: Sequence[torch.device]) -> str:
-    return ", ".join(str(device) for device in where)
+        encoder = build_writer(plan, devices[0], pool, progress.say)
+        for video in missing:
+            yield video, write_video(video, encoder, pool)

@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.feature_store import write_features
-from pipeline.features.calibration import COMPARED_FRAMES, spread
-from pipeline.features.encode import Encoder, encode
+from pipeline.features.encode import Encoder, encode_jpegs
+from pipeline.features.quantisation_frames import COMPARED_FRAMES, evenly_spaced
+from pipeline.features.rows import cosine, stored_as, with_lost
 from pipeline.frame_store import FrameFile
 
 
 @dataclass(frozen=True)
-class Job:
-    """A video whose features are missing.
+class MissingVideo:
+    """A video whose features are not in the store.
 
     Attributes:
         container: Its frames.
         target: The file to write.
-        fingerprint: Of the result.
+        fingerprint: Names the result.
     """
 
     container: Path
@@ -32,14 +33,14 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Coder:
-    """What turns containers into feature files.
+class FileWriter:
+    """What turns containers of frames into files of features.
 
     Attributes:
         encoder: In the wanted precision.
-        reference: In fp32, where each file is to say how close the features come to it.
-        dtype: On disk.
-        attributes: Of every file.
+        reference: In fp32, where each file says how close its features come to it; else None.
+        dtype: Type of the features on disk.
+        attributes: Written into every file.
     """
 
     encoder: Encoder
@@ -48,7 +49,7 @@ class Coder:
     attributes: Mapping[str, Any]
 
 
-def compute(job: Job, coder: Coder, pool: ThreadPoolExecutor) -> str:
+def write_video(video: MissingVideo, by: FileWriter, pool: ThreadPoolExecutor) -> str:
     """Write the features of one video.
 
     Returns:
@@ -57,60 +58,44 @@ def compute(job: Job, coder: Coder, pool: ThreadPoolExecutor) -> str:
     Raises:
         PipelineError: A damaged frame, too little memory, or features that do not fit the dtype.
     """
-    with FrameFile(job.container) as frames:
-        features = with_lost(encode(frames, coder.encoder, pool), frames.lost)
-        attributes = dict(coder.attributes) | {
-            "video": frames.attributes["video"],
-            "fps": frames.attributes["fps"],
-            "frames_fingerprint": frames.attributes["fingerprint"],
-            "fingerprint": job.fingerprint,
+    with FrameFile(video.container) as frames:
+        try:
+            return _encode(video, frames, by, pool)
+        except PipelineError as error:
+            raise PipelineError(f"{video.container}: {error}") from None
+
+
+def _encode(
+    video: MissingVideo, frames: FrameFile, by: FileWriter, pool: ThreadPoolExecutor
+) -> str:
+    features = with_lost(_features(frames, frames.kept, by.encoder, pool), frames.lost)
+    attributes = dict(by.attributes) | {
+        "fps": frames.attributes["fps"],
+        "enlarged": short_side_px(frames) < by.encoder.transform.resize_px,
+        "frames_fingerprint": frames.attributes["fingerprint"],
+        "fingerprint": video.fingerprint,
+    }
+    note = f"{len(features)} frames"
+    if by.reference is not None:
+        samples = evenly_spaced(frames.kept, COMPARED_FRAMES)
+        similar = cosine(features[samples], _features(frames, samples, by.reference, pool))
+        attributes |= {
+            "fp32_cosine_mean": float(similar.mean()),
+            "fp32_cosine_min": float(similar.min()),
+            "fp32_cosine_frames": len(samples),
         }
-        note = f"{len(features)} frames"
-        if coder.reference is not None:
-            samples = frames.kept[spread(len(frames.kept), COMPARED_FRAMES)]
-            similar = cosine(features[samples], encode(frames, coder.reference, pool, samples))
-            attributes |= {
-                "fp32_cosine_mean": float(similar.mean()),
-                "fp32_cosine_min": float(similar.min()),
-                "fp32_cosine_frames": len(samples),
-            }
-            note += f", cosine to fp32 {similar.mean():.4f}"
-        stored = _stored(features, coder.dtype, job.container)
-        write_features(job.target, stored, frames.time_s, attributes, frames.lost)
+        note += f", cosine to fp32 {similar.mean():.4f}"
+    stored = stored_as(features, by.dtype)
+    write_features(video.target, stored, frames.time_s, attributes, frames.lost)
     return note
 
 
-def with_lost(features: NDArray[np.float32], lost: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Features of all samples; those of a lost one repeat the row before, at the start the next.
-
-    Args:
-        features: (K, D) of the samples that have their frame, at least one.
-        lost: (T,) whether a sample lacks its frame, K times False.
-
-    Returns:
-        (T, D) float32.
-    """
-    rows: NDArray[np.intp] = np.maximum(np.cumsum(~lost) - 1, 0)
-    return np.asarray(features[rows])
+def short_side_px(frames: FrameFile) -> int:
+    """The shorter side of the frames."""
+    return int(min(frames.attributes["height"], frames.attributes["width"]))
 
 
-def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine similarity, (T,), of rows (T, D) with rows (T, D); 0 beside a row of zeros."""
-    a, b = one.astype(np.float64), other.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    similar = np.zeros(len(a))
-    np.divide((a * b).sum(axis=1), lengths, out=similar, where=lengths > 0)
-    return similar
-
-
-def _stored(features: NDArray[np.float32], dtype: str, container: Path) -> NDArray[Any]:
-    """The features in the type of the file, checked to be finite in it."""
-    with np.errstate(over="ignore"):
-        stored = features.astype(dtype)
-    if not np.isfinite(stored).all():
-        largest = float(np.abs(features).max())
-        raise PipelineError(
-            f"{container}: features up to {largest:.3g} do not fit features.dtype: {dtype}. "
-            "Set features.dtype: float32; if they are not finite there either, check the weights."
-        )
-    return stored
+def _features(
+    frames: FrameFile, samples: NDArray[np.int64], encoder: Encoder, pool: ThreadPoolExecutor
+) -> NDArray[np.float32]:
+    return encode_jpegs((frames.jpeg(sample) for sample in samples.tolist()), encoder, pool)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import lightning_fabric
 import numpy as np
 import torch
 
@@ -71,7 +70,7 @@ def train(
     validation: Sequence["Video"],
     params: TrainParams,
     seed: int,
-    fabric: lightning_fabric.Fabric,
+    device: torch.device,
     state: StateFile,
     on_epoch: Callable[[Epoch], None],
 ) -> Trained:
@@ -88,7 +87,7 @@ def train(
             is 0.
         params: The section `train`.
         seed: Of everything random.
-        fabric: Device and precision.
+        device: Where to train.
         state: Where the state is kept meanwhile, and read from if it is there.
         on_epoch: Called with each row of the curves, also with those of a resumed state.
 
@@ -97,9 +96,9 @@ def train(
     """
     labels = np.concatenate([video.labels for video in training])
     weights = torch.tensor(class_weights(params.class_weights, labels, network.num_classes))
-    weights = weights.float().to(fabric.device)
+    weights = weights.float().to(device)
     # Before optimizer and state: moments do not follow their parameters to another device.
-    network.to(fabric.device)
+    network.to(device)
     saved = state.header() or {"history": [], "begun": []}
     history = [Epoch(**row) for row in saved["history"]]
     begun: list[int] = saved["begun"]  # rows before each training phase
@@ -133,11 +132,11 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate(rates)
             batches = shuffled(training, params.batch, derived_seed(seed, "order", epoch))
-            loss = _train_epoch(fabric, network, optimizer, batches, weights, params)
+            loss = _train_epoch(network, optimizer, batches, weights, params)
             check_finite("train: the loss", loss, epoch, _ADVICE)
             row = Epoch(epoch, rate(rates), rounded(loss))
             if validation:
-                row = _validated(fabric, network, validation, weights, row)
+                row = _validated(network, validation, weights, params, row)
                 check_finite("train: the validation loss", row.val_loss, epoch, _ADVICE)
             advance(rates, row.val_loss)
             history.append(row)
@@ -177,7 +176,6 @@ def collate(
 
 
 def _train_epoch(
-    fabric: lightning_fabric.Fabric,
     network: TemporalModule,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[list["Video"]],
@@ -186,9 +184,10 @@ def _train_epoch(
 ) -> float:
     """One step for each window that has labels; the mean of their losses."""
     network.train()
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     losses = []
     for videos in batches:
-        features, labels, mask = collate(videos, fabric.device)
+        features, labels, mask = collate(videos, weights.device)
         window = params.window or features.shape[1]
         carried: State | None = None
         for start in range(0, features.shape[1], window):
@@ -196,7 +195,7 @@ def _train_epoch(
             target, frames = labels[:, part], mask[:, part]
             # Without labels there is nothing to learn, but the state goes on.
             learns = bool((target != UNLABELLED).any())
-            with torch.set_grad_enabled(learns), fabric.autocast():
+            with torch.set_grad_enabled(learns), autocast(params, weights.device):
                 outputs = network(features[:, part], frames, carried)
             carried = detached(outputs.state)
             if not learns:
@@ -205,8 +204,8 @@ def _train_epoch(
             extra = network.extra_loss(outputs, target, frames)
             if extra is not None:
                 loss = loss + extra
-            fabric.backward(loss)
-            torch.nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(trained, params.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             losses.append(loss.detach())
@@ -215,20 +214,20 @@ def _train_epoch(
 
 @torch.inference_mode()
 def _validated(
-    fabric: lightning_fabric.Fabric,
     network: TemporalModule,
     validation: Sequence["Video"],
     weights: torch.Tensor,
+    params: TrainParams,
     row: Epoch,
 ) -> Epoch:
     """The row with loss, accuracy and macro F1 of the validation videos."""
     network.eval()
     losses, prediction = [], []
-    at_once = _VALIDATED_AT_ONCE[fabric.device.type]
+    at_once = _VALIDATED_AT_ONCE[weights.device.type]
     for first in range(0, len(validation), at_once):
         videos = validation[first : first + at_once]
-        features, labels, mask = collate(videos, fabric.device)
-        with fabric.autocast():
+        features, labels, mask = collate(videos, weights.device)
+        with autocast(params, weights.device):
             outputs = network(features, mask)
         for number, video in enumerate(videos):
             one = (slice(number, number + 1), slice(len(video)))
@@ -240,6 +239,12 @@ def _validated(
     predicted = torch.cat(prediction).cpu().numpy()
     loss = float(np.mean([value.item() for value in losses]))
     return validated(row, loss, truth[labelled], predicted[labelled])
+
+
+def autocast(params: TrainParams, device: torch.device) -> torch.autocast:
+    """The arithmetic that `train.precision` asks for."""
+    mixed = params.precision == "bf16-mixed"
+    return torch.autocast(device.type, torch.bfloat16, enabled=mixed)
 
 
 def detached(state: State | None) -> State | None:

@@ -24,7 +24,7 @@ class TrainParams(Section):
             epochs are trained and the last weights kept.
         window: Frames per step with carried state; null: whole videos.
         batch: Videos per step, padded to the longest.
-        precision: As lightning-fabric spells it.
+        precision: fp32, or bfloat16 where torch's autocast takes it, with weights in fp32.
     """
 
     epochs: int = Field(100, ge=1)

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-import lightning_fabric
 import numpy as np
 import pandas as pd
 import torch
@@ -21,7 +20,7 @@ from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.params import check_window, read_model
 from pipeline.paths import TEMPORAL, TRAIN_REPORT
 from pipeline.result_store import Store, fingerprint
-from pipeline.runtime import RuntimeParams, gpus, read_runtime
+from pipeline.runtime import gpus, read_runtime
 from pipeline.sequences import Sequence as Video
 from pipeline.sequences import read_split
 from pipeline.settings import Section, read_section, read_value
@@ -70,8 +69,8 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
                 trained = _read(store.used(name), report)
             else:
                 state = StateFile(store.path(name).with_suffix(".state"))
-                fabric = _fabric(runtime, params)
-                trained = train(network, training, validation, params, seed, fabric, state, report)
+                device = torch.device("cuda" if gpus(runtime) else "cpu")
+                trained = train(network, training, validation, params, seed, device, state, report)
                 _keep(store.path(name), trained)
                 state.remove()
     write_table(pd.DataFrame([asdict(row) for row in trained.history]), curves / "history.csv")
@@ -124,11 +123,6 @@ def _fingerprint(
 def _identity(video: Video) -> list[str]:
     """What training takes of a video: its features and its labels."""
     return [video.fingerprint, hashlib.sha256(video.labels.tobytes()).hexdigest()]
-
-
-def _fabric(runtime: RuntimeParams, params: TrainParams) -> lightning_fabric.Fabric:
-    accelerator = "cuda" if gpus(runtime) else "cpu"
-    return lightning_fabric.Fabric(accelerator=accelerator, devices=1, precision=params.precision)
 
 
 def _keep(path: Path, trained: Trained) -> None:

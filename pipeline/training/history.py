@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
 
 from pipeline.errors import PipelineError
 
@@ -45,14 +44,28 @@ def validated(row: E, loss: float, truth: NDArray[np.int64], prediction: NDArray
         truth: (N,) classes of all labelled validation frames.
         prediction: (N,) predicted classes of the same frames.
     """
-    # Classes that occur neither in truth nor in prediction do not count.
-    macro_f1 = f1_score(truth, prediction, average="macro", zero_division=0)
     return replace(
         row,
         val_loss=rounded(loss),
         val_accuracy=rounded(float(np.mean(truth == prediction))),
-        val_macro_f1=rounded(float(macro_f1)),
+        val_macro_f1=rounded(macro_f1(truth, prediction)),
     )
+
+
+def macro_f1(truth: NDArray[np.int64], prediction: NDArray[np.int64]) -> float:
+    """Mean F1 of the classes that occur in truth or prediction, over all frames pooled.
+
+    As scikit-learn's f1_score, which takes a second to load and 10 ms for each epoch.
+
+    Args:
+        truth: (N,) classes.
+        prediction: (N,) classes.
+    """
+    count = int(max(truth.max(), prediction.max())) + 1
+    right = np.bincount(truth[truth == prediction], minlength=count)
+    both = np.bincount(truth, minlength=count) + np.bincount(prediction, minlength=count)
+    occurs = both > 0
+    return float(np.mean(2 * right[occurs] / both[occurs]))
 
 
 def best_epoch(history: Sequence[Epoch]) -> int:

@@ -16,13 +16,17 @@ from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
 from pipeline.features import build, stage, video
-from pipeline.features.encode import Encoder, encode
+from pipeline.features.encode import Encoder, encode, encode_jpegs
 from pipeline.frame_store import FrameFile
-from pipeline.networks.backbones.cnn import build_cnn
+from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.fold import fold
 from pipeline.networks.backbones.transform import Transform
 
 TRANSFORM = Transform(72, 64, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def features_of(frames, encoder, pool):
+    return encode_jpegs((frames.jpeg(sample) for sample in range(len(frames))), encoder, pool)
 
 
 def recompute(project):
@@ -33,7 +37,7 @@ def recompute(project):
 
 def test_each_row_is_the_network_on_that_frame_alone(project):
     stage.run()
-    network = build_cnn("resnet18")
+    network = build_backbone("resnet18").network
     tensors, _ = load_checkpoint(project / "models/backbone.safetensors")
     network.load_state_dict(tensors)
     network.eval()
@@ -59,12 +63,12 @@ def test_bytes_do_not_depend_on_batch_or_workers(project):
 def test_features_of_other_batches_differ_by_rounding(project, dtype, most):
     """As on a GPU, whose batch is runtime.batch."""
     torch.manual_seed(0)
-    network = fold(build_cnn("resnet18").eval(), TRANSFORM).to(dtype)
+    network = fold(build_backbone("resnet18").network.eval(), TRANSFORM).to(dtype)
     found = []
     with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
         for batch in (16, 1, 5, 21):
             found.append(
-                encode(frames, Encoder(network, TRANSFORM, torch.device("cpu"), batch), pool)
+                features_of(frames, Encoder(network, TRANSFORM, torch.device("cpu"), batch), pool)
             )
     for other in found[1:]:
         assert np.linalg.norm(other - found[0]) / np.linalg.norm(found[0]) < most
@@ -105,7 +109,7 @@ def test_skipped_videos_are_handed_on(project):
 
 
 def test_features_too_large_for_the_file_stop_the_stage(project, monkeypatch):
-    monkeypatch.setattr(video, "encode", lambda *_: np.full((21, 512), 1e6, dtype=np.float32))
+    monkeypatch.setattr(video, "encode_jpegs", lambda *_: np.full((21, 512), 1e6, dtype=np.float32))
     with pytest.raises(PipelineError, match=r"up to 1e\+06 do not fit features\.dtype: float16"):
         stage.run()
 
@@ -128,11 +132,22 @@ def test_a_gpu_that_is_not_there_is_named(project):
 
 def test_a_batch_is_filled_up_without_changing_its_rows(project):
     torch.manual_seed(0)
-    network = fold(build_cnn("resnet18").eval(), TRANSFORM)
+    network = fold(build_backbone("resnet18").network.eval(), TRANSFORM)
     encoder = Encoder(network, TRANSFORM, torch.device("cpu"), 8)
     with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
-        whole = encode(frames, encoder, pool)
-        assert np.array_equal(encode(frames, encoder, pool, np.array([7, 20])), whole[[7, 20]])
+        whole = features_of(frames, encoder, pool)
+        some = encode_jpegs([frames.jpeg(7), frames.jpeg(20)], encoder, pool)
+        assert np.array_equal(some, whole[[7, 20]])
+
+
+def test_frames_that_never_touch_the_disk_have_the_features_of_those_that_did(project):
+    """A live camera, or `predict`: pixels in, features out, without a container."""
+    torch.manual_seed(0)
+    network = fold(build_backbone("resnet18").network.eval(), TRANSFORM)
+    encoder = Encoder(network, TRANSFORM, torch.device("cpu"), 8)
+    with FrameFile(project / "data/frames/video0.h5") as frames, ThreadPoolExecutor(2) as pool:
+        pixels = (frames.image(sample) for sample in range(len(frames)))
+        assert np.array_equal(encode(pixels, encoder, pool), features_of(frames, encoder, pool))
 
 
 def test_a_damaged_frame_is_named_with_its_container(project):
@@ -149,10 +164,10 @@ def test_an_encoder_takes_every_frame_once_and_in_order(project):
         def mean(images):
             return images.float().mean(dim=(2, 3))
 
-        found = encode(frames, Encoder(mean, TRANSFORM, torch.device("cpu"), 8), pool)
+        found = features_of(frames, Encoder(mean, TRANSFORM, torch.device("cpu"), 8), pool)
         assert found.shape == (21, 3)
         one_by_one = Encoder(mean, TRANSFORM, torch.device("cpu"), 1)
-        expected = encode(frames, one_by_one, pool)
+        expected = features_of(frames, one_by_one, pool)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

@@ -8,10 +8,10 @@ from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
 from pipeline.features import build, quantise, stage
-from pipeline.features.calibration import VIDEOS, calibration_videos, spread
-from pipeline.features.devices import devices_for, remark
+from pipeline.features.devices import advice, devices_for
 from pipeline.features.params import FeaturesParams
-from pipeline.features.video import cosine
+from pipeline.features.quantisation_frames import VIDEOS, evenly_spaced, quantisation_videos
+from pipeline.features.rows import cosine
 from pipeline.frame_store import FrameFile, write_frames
 from pipeline.networks.backbones.transform import Transform
 from pipeline.runtime import RuntimeParams
@@ -49,7 +49,7 @@ def test_int8_does_not_depend_on_batch_or_workers(project):
         assert hashes(project / "features/videos") == first, f"workers {workers}, batch {batch}"
 
 
-def test_int8_is_calibrated_on_training_videos_only(project):
+def test_int8_takes_its_scales_from_training_videos_only(project):
     before = run(project, "int8").attributes["fingerprint"]
     # Frames of another test video change nothing, those of another training video do.
     add_video(project, "video2", 5, 2)
@@ -60,12 +60,12 @@ def test_int8_is_calibrated_on_training_videos_only(project):
     assert run(project, "int8").attributes["fingerprint"] != before
 
 
-def test_the_frames_int8_is_calibrated_on_are_those_of_the_training_video(project, monkeypatch):
+def test_the_frames_that_int8_is_scaled_by_are_those_of_the_training_video(project, monkeypatch):
     seen = []
 
-    def watched(folded, images):
+    def watched(folded, images, in_full):
         seen.extend(images)
-        return quantise.quantise(folded, seen)
+        return quantise.quantise(folded, seen, in_full)
 
     monkeypatch.setattr(build, "quantise", watched)
     run(project, "int8")
@@ -86,7 +86,9 @@ def test_a_new_split_computes_nothing_in_other_precisions(project):
 
 def test_int8_without_training_frames_says_what_else_is_allowed(project):
     (project / "data/index/splits.csv").write_text("video,split\nvideo0,test\nvideo1,test\n")
-    with pytest.raises(PipelineError, match=r"int8 is calibrated on training videos.*fp32, bf16"):
+    with pytest.raises(
+        PipelineError, match=r"int8 takes its scales from training videos.*fp32, bf16"
+    ):
         run(project, "int8")
 
 
@@ -110,28 +112,28 @@ def test_a_precision_that_does_not_exist_is_named_with_those_that_do(project):
 def test_a_processor_without_bf16_or_vnni_is_told_plainly(monkeypatch):
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
-    assert "no bf16 arithmetic" in remark(cpu, "bf16")
-    assert "no integer dot product" in remark(cpu, "int8")
-    assert remark(cpu, "fp32") is None
+    assert "no bf16 arithmetic" in advice(cpu, "bf16")
+    assert "no integer dot product" in advice(cpu, "int8")
+    assert advice(cpu, "fp32") is None
     able = {"avx512_bf16": True, "avx512_vnni": True}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
-    assert remark(cpu, "bf16") is None
-    assert remark(cpu, "int8") is None
+    assert advice(cpu, "bf16") is None
+    assert advice(cpu, "int8") is None
 
 
 def test_a_few_training_videos_stand_for_all_and_stay_when_one_is_added(tmp_path):
     fingerprints = {tmp_path / f"v{i}.h5": f"{i * 37 % 40:02}" for i in range(40)}
     names = {path.stem for path in fingerprints}
-    chosen = calibration_videos(fingerprints, names)
+    chosen = quantisation_videos(fingerprints, names)
     assert len(chosen) == VIDEOS
-    assert calibration_videos(fingerprints | {tmp_path / "late.h5": "99"}, names | {"late"}) == (
+    assert quantisation_videos(fingerprints | {tmp_path / "late.h5": "99"}, names | {"late"}) == (
         chosen
     )
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, [0]), (3, [0, 1, 2]), (100, [0, 33, 66, 99])])
-def test_samples_are_spread_from_first_to_last(count, expected):
-    assert spread(count, 4).tolist() == expected
+def test_samples_are_evenly_spaced_from_first_to_last(count, expected):
+    assert evenly_spaced(np.arange(count), 4).tolist() == expected
 
 
 def test_cosine_counts_direction_and_survives_rows_of_zeros():
@@ -141,7 +143,7 @@ def test_cosine_counts_direction_and_survives_rows_of_zeros():
 
 
 def test_precisions_on_real_frames(shared_data, project):
-    """ResNet-50 at its own crop, frames of real operations, calibrated on another operation."""
+    """ResNet-50 at its own crop, frames of real operations, int8 scaled by another operation."""
     import av
     import cv2
 
@@ -152,7 +154,7 @@ def test_precisions_on_real_frames(shared_data, project):
                 if number % 25 == 0:
                     image = cv2.resize(frame.to_ndarray(format="bgr24"), (454, 256))
                     encoded.append((cv2.imencode(".jpg", image)[1].tobytes(), number / 25))
-        attributes = {"video": name, "fps": 1.0, "fingerprint": clip}
+        attributes = {"fps": 1.0, "height": 256, "width": 454, "fingerprint": clip}
         write_frames(project / f"data/frames/{name}.h5", encoded[:16], attributes)
     text = (project / "params.yaml").read_text().replace("resnet18", "resnet50")
     (project / "params.yaml").write_text(text)

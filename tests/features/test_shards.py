@@ -7,7 +7,9 @@ import torch
 from features_project import add_video, forget, hashes, settings
 
 from pipeline.errors import PipelineError
-from pipeline.features import stage
+from pipeline.features import devices, stage
+from pipeline.features.params import FeaturesParams
+from pipeline.runtime import RuntimeParams
 
 
 @pytest.fixture
@@ -50,11 +52,20 @@ def test_a_device_that_cannot_be_used_says_so_itself(project, monkeypatch):
         stage.run()
 
 
+@pytest.mark.parametrize(("allowed", "used"), [(1, 1), (3, 3), (16, 8)])
+def test_no_more_gpus_than_runtime_devices_allows(monkeypatch, allowed, used):
+    monkeypatch.setattr(devices, "gpus", lambda _: 8)
+    found = devices.devices_for(RuntimeParams(devices=allowed), FeaturesParams())
+    assert found == [torch.device("cuda", number) for number in range(used)]
+
+
 def test_never_more_processes_than_videos(project, monkeypatch):
     cpu, asked = torch.device("cpu"), []
     monkeypatch.setattr(stage, "devices_for", lambda *_: [cpu] * 64)
     monkeypatch.setattr(
-        stage, "compute_on_all", lambda jobs, plan, where: asked.append(len(where)) or iter(())
+        stage,
+        "compute_on_all",
+        lambda missing, plan, devices: asked.append(len(devices)) or iter(()),
     )
     settings(project)
     with pytest.raises(FileNotFoundError):

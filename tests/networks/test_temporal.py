@@ -4,6 +4,7 @@ import torch
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal import KINDS
 from pipeline.networks.temporal.params import check_window, read_model
+from pipeline.networks.temporal.rnn import RecurrentNetwork
 from pipeline.networks.temporal.standardise import Standardise
 from pipeline.networks.temporal.tecno import Tecno
 
@@ -12,6 +13,25 @@ D, C = 6, 4
 
 def test_the_receptive_field_of_tecno_is_the_papers():
     assert Tecno(D, C, stages=2, layers=8, maps=4, dropout=0.5).receptive_field == 1021
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_gru_is_trained_with_the_values_and_gradients_of_torchs(layers):
+    torch.manual_seed(0)
+    network = RecurrentNetwork(D, C, "gru", 8, layers, 0.0, bidirectional=False).double()
+    features = torch.randn(3, 15, D, dtype=torch.float64, requires_grad=True)
+    state = torch.randn(layers, 3, 8, dtype=torch.float64, requires_grad=True)
+    wanted = [features, state, *network.parameters()]
+
+    def found(logits, end):
+        loss = logits.square().sum() + end.sin().sum()
+        return [logits, end, *torch.autograd.grad(loss, wanted)]
+
+    outputs = network(features, torch.ones(3, 15, dtype=torch.bool), state)
+    y, end = network.recurrent(features, state)
+    expected = found(network.head(y), end)
+    for one, two in zip(found(outputs.logits[-1], outputs.state), expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-12)
 
 
 def test_every_refinement_of_tecno_has_its_logits():

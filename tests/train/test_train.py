@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import lightning_fabric
 import numpy as np
 import pandas as pd
 import pytest
@@ -232,7 +231,7 @@ def test_the_kept_weights_are_a_copy_of_the_best_epoch(project):
     settings(epochs=15, early_stop=0)
     stage.run()
     history = pd.read_csv("reports/train/history.csv")
-    _, header = kept_network()
+    network, header = kept_network()
     (sequence,) = read_split("val")
     features = torch.from_numpy(sequence.features).float()[None]
     with torch.inference_mode():
@@ -351,9 +350,10 @@ def videos(*lengths):
 
 def trained(network, training, validation=(), path="state", on_epoch=lambda row: None, **values):
     params = stage.TrainParams(**({"early_stop": 0, "epochs": 2, "lr": 0.01} | values))
-    fabric = lightning_fabric.Fabric(accelerator="cpu", devices=1)
     state = training_state.StateFile(Path(path))
-    return loop.train(network, training, validation, params, 1, fabric, state, on_epoch)
+    return loop.train(
+        network, training, validation, params, 1, torch.device("cpu"), state, on_epoch
+    )
 
 
 def recurrent(dropout=0.0):
@@ -528,3 +528,11 @@ def test_a_target_may_be_one_class_for_the_whole_video():
         _ = video.labels
     with pytest.raises(ValueError, match="not aligned: 3 features, 3 times, 2 labels"):
         Sequence("a", features, FrameTarget(np.zeros(2, np.int64)), times, 1.0, "w", "f")
+
+
+@pytest.mark.parametrize("model", [{"rnn": "lstm"}, {"rnn": "gru"}, {"bidirectional": True}])
+def test_mixed_precision_trains_too(project, model):
+    network = KINDS["rnn"].build(D, 3, KINDS["rnn"].Params(hidden=4, **model))
+    result = trained(network, videos(30, 24), precision="bf16-mixed", epochs=8)
+    assert result.history[-1].train_loss < result.history[0].train_loss
+    assert {tensor.dtype for tensor in result.weights.values()} == {torch.float32}

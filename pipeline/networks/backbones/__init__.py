@@ -1,13 +1,9 @@
 """Backbones, images in and features out: their families, and who builds a given name."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+import torch
 
 from pipeline.networks.backbones import efficientnet, resnet
-
-if TYPE_CHECKING:
-    from pipeline.networks.backbones.contract import Backbone, Family
+from pipeline.networks.backbones.contract import Backbone, Family
 
 FAMILIES: dict[str, Family] = {
     "resnet": resnet,
@@ -44,17 +40,18 @@ def build_backbone(name: str) -> Backbone:
 def resize_px(name: str, weights: str, crop_px: int | None) -> int:
     """The short side to which a backbone's images are resized before the crop.
 
-    Frames should be stored no smaller than this. For checks before anything runs: it imports torch
-    but builds no network.
+    Frames that are stored smaller than this are enlarged. For checks before anything runs.
 
     Args:
         name: As in backbone.name.
-        weights: As in backbone.weights. A file may bring another transform, which is not read here.
+        weights: As in backbone.weights. The transform that a file may bring is not read.
         crop_px: As in features.crop.
 
     Raises:
         ValueError: No family has this name.
     """
-    published = family_of(name).published(name)
-    found = published.get(weights.rpartition(".")[2], next(iter(published.values())))
-    return found.transform.cropped(crop_px).resize_px
+    published = family_of(name).published(name).get(weights.rpartition(".")[2])
+    if published is not None:
+        return published.transform.cropped(crop_px).resize_px
+    with torch.device("meta"):  # no memory, no numbers
+        return build_backbone(name).transform.cropped(crop_px).resize_px

@@ -2,23 +2,19 @@
 
 A family is one file of this folder, which defines what the Protocol `Family` lists; one line in
 `__init__.py` makes it known. What a family cannot do it leaves None, and whoever needs it says so
-in one line. params.yaml is checked against the names of all families before any stage runs, so a
-family's file imports torch inside its functions: reading the names must not cost two seconds.
+in one line.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+import torch
+from torch import nn
 
-    from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.backbones.transform import Transform
 
-    Tensors = dict[str, torch.Tensor]
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)

@@ -4,24 +4,18 @@ Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Net
 torchvision's networks.
 """
 
-from __future__ import annotations
+import torchvision
+from torch import nn
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pipeline.networks.backbones.contract import Backbone, PublishedWeights
+from pipeline.networks.backbones.contract import Backbone, PublishedWeights
+from pipeline.networks.backbones.fold import fold
+from pipeline.networks.backbones.torchvision_weights import torchvision_weights
 
 NAMES: tuple[str, ...] = ("efficientnet_b5",)
 
 
 def build(name: str) -> Backbone:
     """An untrained EfficientNet; its features are the average over the last feature map."""
-    import torchvision
-    from torch import nn
-
-    from pipeline.networks.backbones.contract import Backbone
-    from pipeline.networks.backbones.fold import fold
-
     network = torchvision.models.get_model(name, weights=None)
     dim = network.classifier[-1].in_features
     network.classifier = nn.Identity()
@@ -34,7 +28,7 @@ def build(name: str) -> Backbone:
         pool=nn.Sequential(network.avgpool, nn.Flatten()),
         classifier_keys=("classifier.",),
         fold=fold,
-        # The average over the last map: 256 levels would be its resolution.
+        # The average over the last map: in 8 bits it would have 256 levels.
         in_full=("avgpool",),
         maps=lambda last: last,
     )
@@ -42,6 +36,4 @@ def build(name: str) -> Backbone:
 
 def published(name: str) -> dict[str, PublishedWeights]:
     """The weights that torchvision publishes."""
-    from pipeline.networks.backbones.torchvision_weights import torchvision_weights
-
     return torchvision_weights(name)

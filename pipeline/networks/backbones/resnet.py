@@ -4,12 +4,12 @@ He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. torchvisio
 halve the image in the 3x3 convolution of a bottleneck and not in the 1x1 before it ("ResNet v1.5").
 """
 
-from __future__ import annotations
+import torchvision
+from torch import nn
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pipeline.networks.backbones.contract import Backbone, PublishedWeights
+from pipeline.networks.backbones.contract import Backbone, PublishedWeights
+from pipeline.networks.backbones.fold import fold
+from pipeline.networks.backbones.torchvision_weights import torchvision_weights
 
 NAMES: tuple[str, ...] = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
@@ -19,12 +19,6 @@ _BLOCKS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "lay
 
 def build(name: str) -> Backbone:
     """An untrained ResNet; its features are the average over the last feature map."""
-    import torchvision
-    from torch import nn
-
-    from pipeline.networks.backbones.contract import Backbone
-    from pipeline.networks.backbones.fold import fold
-
     network = torchvision.models.get_model(name, weights=None)
     dim = network.fc.in_features
     network.fc = nn.Identity()
@@ -37,7 +31,7 @@ def build(name: str) -> Backbone:
         pool=nn.Sequential(network.avgpool, nn.Flatten()),
         classifier_keys=("fc.",),
         fold=fold,
-        # The average over the last map: 256 levels would be its resolution.
+        # The average over the last map: in 8 bits it would have 256 levels.
         in_full=("avgpool",),
         maps=lambda last: last,
     )
@@ -45,6 +39,4 @@ def build(name: str) -> Backbone:
 
 def published(name: str) -> dict[str, PublishedWeights]:
     """The weights that torchvision publishes."""
-    from pipeline.networks.backbones.torchvision_weights import torchvision_weights
-
     return torchvision_weights(name)

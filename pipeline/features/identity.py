@@ -1,0 +1,59 @@
+"""What decides the features of a video, and so names them in the store."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from types import ModuleType
+from typing import Any, cast
+
+from pipeline import determinism
+from pipeline.code_identity import code_hash, library_versions
+from pipeline.feature_store import FORMAT_VERSION
+from pipeline.features import encode, precision, quantisation_frames, quantise, rows
+from pipeline.features.params import FeaturesParams
+from pipeline.networks.backbones import family_of
+from pipeline.networks.backbones.transform import Transform
+from pipeline.result_store import fingerprint
+
+LIBRARIES = ("torch", "torchvision", "opencv-python-headless")
+# From the bytes of JPEG files to the rows of a features file. How they are read and written, where
+# they run, and the other families of backbones decide nothing.
+_CODE = (determinism, encode, precision, quantisation_frames, quantise, rows)
+
+
+def parts_of_all(
+    name: str,
+    weights_hash: str,
+    transform: Transform,
+    params: FeaturesParams,
+    quantisation: Sequence[str],
+) -> dict[str, Any]:
+    """What decides the features of every video, apart from its frames.
+
+    Args:
+        name: Of the backbone.
+        weights_hash: Of its tensors.
+        transform: After the crop.
+        params: The section `features`; its crop counts by the transform.
+        quantisation: Fingerprints of the frames that int8 takes its scales from.
+    """
+    family = cast(ModuleType, family_of(name))
+    return {
+        "backbone": name,
+        "weights": weights_hash,
+        "transform": asdict(transform),
+        "params": params.model_dump(exclude={"crop"}),
+        "quantisation": list(quantisation),
+        "libraries": library_versions(*LIBRARIES),
+        "code": code_hash(*_CODE, family),
+        "format": FORMAT_VERSION,
+    }
+
+
+def features_fingerprint(frames: str, parts: dict[str, Any]) -> str:
+    """The name of one video's features.
+
+    Args:
+        frames: Fingerprint of its frames.
+        parts: From parts_of_all.
+    """
+    return fingerprint(frames=frames, **parts)
