@@ -267,7 +267,7 @@ def test_contributions_and_comments_compute_nothing_that_was_computed(project):
     assert {"index", "frames", "features", "train"} <= set(ran)
     assert "4 videos, 0 extracted" in text
     assert "4 videos, 0 computed" in text
-    assert "found in the store" in text  # the trained model
+    assert ", from the store" in text  # the trained model
     assert project.outputs() == before
 
     project.change("model.kind", "toy")

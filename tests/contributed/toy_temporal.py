@@ -1,13 +1,10 @@
 """A linear layer on each frame's features: the least that a temporal network can be."""
 
-from typing import Any
-
 import torch
 from pydantic import Field
 from torch import nn
 
-from pipeline.networks.temporal.contract import Outputs
-from pipeline.networks.temporal.standardise import Standardise
+from pipeline.networks.temporal.contract import Outputs, State, TemporalModule
 from pipeline.settings import Number, Section
 
 
@@ -17,7 +14,12 @@ class Params(Section):
     dropout: Number = Field(0.1, ge=0, lt=1)
 
 
-class LinearPerFrame(nn.Module):
+def build(dim: int, num_classes: int, params: Params) -> "LinearPerFrame":
+    """An untrained network for D features and C classes."""
+    return LinearPerFrame(dim, num_classes, params.dropout)
+
+
+class LinearPerFrame(TemporalModule):
     """Logits of a frame from this frame alone.
 
     Args:
@@ -28,30 +30,14 @@ class LinearPerFrame(nn.Module):
 
     causal = True
     receptive_field = 1
-    training_phases = ("all",)
 
     def __init__(self, dim: int, num_classes: int, dropout: float) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.standardise = Standardise(dim)
+        super().__init__(dim, num_classes)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(dim, num_classes)
 
-    def forward(self, features: torch.Tensor, mask: torch.Tensor, state: Any = None) -> Outputs:
-        """(B, T, D) to one (B, T, C)."""
+    def forward(
+        self, features: torch.Tensor, mask: torch.Tensor, state: State | None = None
+    ) -> Outputs:
+        """See TemporalNetwork; there is no state."""
         return Outputs([self.head(self.dropout(self.standardise(features)))], None)
-
-    def step(self, feature: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
-        """(B, D) to (B, C)."""
-        return self.head(self.dropout(self.standardise(feature))), None
-
-    def extra_loss(self, outputs: Outputs, labels: torch.Tensor, mask: torch.Tensor) -> None:
-        """None: cross-entropy is all."""
-
-    def begin_phase(self, name: str) -> None:
-        """There is one phase, which trains everything."""
-
-
-def build(dim: int, num_classes: int, params: Params) -> LinearPerFrame:
-    """An untrained network."""
-    return LinearPerFrame(dim, num_classes, float(params.dropout))
