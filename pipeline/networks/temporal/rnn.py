@@ -150,7 +150,7 @@ class _Gru(torch.autograd.Function):
         rz, n = torch.empty_like(x_rz), torch.empty_like(x_n)
         hs = x.new_empty(steps + 1, batch, hidden)
         hs[0] = h
-        transposed = w.t().contiguous()  # a third quicker to multiply with
+        transposed = w.t().contiguous()  # some 7 % quicker to multiply with
         past_rz, past_n = past[..., : 2 * hidden], past[..., 2 * hidden :]
         r, z = rz[..., :hidden], rz[..., hidden:]
         columns = (x_rz, x_n, past, past_rz, past_n, rz, r, z, n, hs[:-1], hs[1:])
