@@ -126,8 +126,8 @@ def test_each_name_belongs_to_one_family():
     assert len(set(names())) == len(names())
 
 
-def test_an_unknown_name_lists_all_that_are_known():
-    with pytest.raises(ValueError, match=r"found 'resnet51'. Allowed: resnet18, .*efficientnet_b5"):
+def test_an_unknown_name_offers_the_nearest_and_lists_all():
+    with pytest.raises(ValueError, match=r"Did you mean resnet.*Allowed: resnet18, .*net_b5"):
         build_backbone("resnet51")
 
 

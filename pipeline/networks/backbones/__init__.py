@@ -1,40 +1,94 @@
-"""Backbones, images in and features out: their families, and who builds a given name."""
+"""Backbones, images or clips in and features out: their families, and who builds a given name.
+
+A network is named by one string, which stands in the headers of models and features:
+
+    resnet50              the name that its family gives it
+    r3d_18@16             one that reads clips, here of 16 frames
+"""
+
+import difflib
 
 import torch
 
 from pipeline.networks.backbones import efficientnet, resnet
-from pipeline.networks.backbones.contract import Backbone, Family
+from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
 
 FAMILIES: dict[str, Family] = {
     "resnet": resnet,
     "efficientnet": efficientnet,
 }
 
+CLIP_FAMILIES: dict[str, ClipFamily] = {}
+
+OPEN_FAMILIES: dict[str, Family] = {}
+"""Families that build whatever follows their prefix, such as `timm/`."""
+
 
 def names() -> list[str]:
-    """All values that backbone.name may have, family by family."""
-    return [name for family in FAMILIES.values() for name in family.NAMES]
+    """All values that backbone.name may have, family by family; a prefix stands for many."""
+    listed = [name for family in FAMILIES.values() for name in family.NAMES]
+    listed += [name for family in CLIP_FAMILIES.values() for name in family.NAMES]
+    return listed + [f"{prefix}<name>" for prefix in OPEN_FAMILIES]
 
 
-def family_of(name: str) -> Family:
-    """The file that builds this name.
+def family_of(name: str) -> Family | ClipFamily:
+    """The file that builds this name, with or without the length of its clips.
 
     Raises:
-        ValueError: No family has it; lists all names.
+        ValueError: No family has it; offers the nearest names, or lists all.
     """
+    plain = name.partition("@")[0]
+    for prefix, open_family in OPEN_FAMILIES.items():
+        if plain.startswith(prefix):
+            return open_family
     for family in FAMILIES.values():
-        if name in family.NAMES:
+        if plain in family.NAMES:
             return family
-    raise ValueError(f"found {name!r}. Allowed: {', '.join(names())}")
+    for clip_family in CLIP_FAMILIES.values():
+        if plain in clip_family.NAMES:
+            return clip_family
+    near = difflib.get_close_matches(plain, names(), n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise ValueError(f"found {plain!r}.{hint} Allowed: {', '.join(names())}")
+
+
+def reads_clips(name: str) -> bool:
+    """Whether the networks of this name read clips, not images.
+
+    Raises:
+        ValueError: No family has this name.
+    """
+    return family_of(name) in CLIP_FAMILIES.values()
 
 
 def build_backbone(name: str) -> Backbone:
     """An untrained backbone, initialised from torch's random state.
 
+    Args:
+        name: As described above.
+
     Raises:
-        ValueError: No family has this name.
+        ValueError: No family has this name, or it cannot read clips of this length.
     """
-    return family_of(name).build(name)
+    plain, _, frames = name.partition("@")
+    if frames:
+        return clip_family(plain).build(plain, int(frames))
+    for family in (*FAMILIES.values(), *OPEN_FAMILIES.values()):
+        if family is family_of(plain):
+            return family.build(plain)
+    raise ValueError(f"{plain} reads clips; say of how many frames, as in {plain}@16")
+
+
+def clip_family(name: str) -> ClipFamily:
+    """The file that builds networks of this name, which read clips.
+
+    Raises:
+        ValueError: No family of clips has it.
+    """
+    for family in CLIP_FAMILIES.values():
+        if name in family.NAMES:
+            return family
+    raise ValueError(f"{name} reads single images, not clips")
 
 
 def resize_px(name: str, weights: str, crop_px: int | None) -> int:
@@ -43,14 +97,14 @@ def resize_px(name: str, weights: str, crop_px: int | None) -> int:
     Frames that are stored smaller than this are enlarged. For checks before anything runs.
 
     Args:
-        name: As in backbone.name.
+        name: As in the header of a backbone.
         weights: As in backbone.weights. The transform that a file may bring is not read.
         crop_px: As in features.crop.
 
     Raises:
         ValueError: No family has this name.
     """
-    published = family_of(name).published(name).get(weights.rpartition(".")[2])
+    published = family_of(name).published(name.partition("@")[0]).get(weights.rpartition(".")[2])
     if published is not None:
         return published.transform.cropped(crop_px).resize_px
     with torch.device("meta"):  # no memory, no numbers
