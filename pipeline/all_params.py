@@ -13,6 +13,7 @@ from pydantic import model_validator
 
 from pipeline.atomic import write_text
 from pipeline.backbone.params import BackboneParams
+from pipeline.clips import clips_of
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.features.params import FeaturesParams
 from pipeline.frames.params import FramesParams
@@ -55,6 +56,11 @@ class AllParams(Section):
                 f"backbone.finetune.early_stop is {finetune.early_stop}. Give it some, or set "
                 "it to 0, which trains all epochs and keeps the last weights"
             )
+        if self.backbone.clip is not None:
+            try:
+                clips_of(self.frames.rate, self.backbone.clip)
+            except ValueError as error:
+                raise ValueError(f"backbone.clip.stride_s: {error}") from None
         if self.backbone.mode != "frozen" and self.backbone.crop != self.features.crop:
             raise ValueError(
                 f"backbone.crop is {self.backbone.crop}, but features.crop is "

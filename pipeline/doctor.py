@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.all_params import AllParams, check_params
+from pipeline.clips import clips_of
 from pipeline.errors import PipelineError
 from pipeline.result_store import store_root
 from pipeline.runtime import cores
@@ -97,7 +98,7 @@ def _sizes(params: AllParams, say: Callable[[str], None]) -> None:
     from pipeline.networks.backbones import resize_px
 
     backbone, stored_px = params.backbone, params.frames.short_side
-    wanted_px = resize_px(backbone.name, backbone.weights, params.features.crop)
+    wanted_px = resize_px(backbone.network, backbone.weights, params.features.crop)
     if stored_px < wanted_px:
         say(
             f"note   frames.short_side is {stored_px}, but {backbone.name} sees frames of "
@@ -122,7 +123,10 @@ def _data(params: AllParams, say: Callable[[str], None]) -> list[str]:
         say(f"note   {line}")
     if not root.is_absolute() and root.parts[0] != "data":
         say(f"note   data.root {root} is relative: `dvc exp run --queue` needs an absolute path")
-    needed = hours * 3600 * float(params.frames.rate) * _BYTES_PER_FRAME * _COPIES
+    rate, clip = params.frames.rate, params.backbone.clip
+    if clip is not None:
+        rate = clips_of(rate, clip)[0]
+    needed = hours * 3600 * float(rate) * _BYTES_PER_FRAME * _COPIES
     free = shutil.disk_usage(".").free
     if needed > free:
         return [

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pipeline.backbone.classifier import batch_norms
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.loader import evaluating, load, to_device
+from pipeline.networks.backbones.memory_format import images_channels_last, to_channels_last
 from pipeline.networks.backbones.transform import Transform
 from pipeline.progress import Progress
 
@@ -43,13 +44,13 @@ def adapt(
         workers: Threads that decode.
         progress: Gets a step per batch.
     """
-    network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    to_channels_last(network.eval(), device)
     rows = mixed_batches(frames, batch)
     images_of = load(frames, rows, evaluating(transform), workers)
     with _measured(network) as sums:
         for number, images in enumerate(images_of, start=1):
             pixels = transform.normalise(to_device(images, device))
-            network(pixels.contiguous(memory_format=torch.channels_last))
+            network(images_channels_last(pixels))
             progress.step(f"batch {number}")
     for norm, (count, mean, square) in sums.items():
         assert norm.running_mean is not None and norm.running_var is not None

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.memory_format import images_channels_last
 from pipeline.networks.backbones.transform import Transform
 
 # Of the published two-layer head.
@@ -19,7 +20,7 @@ _DROPOUT = 0.5
 
 
 class FrameClassifier(nn.Module):
-    """Images (B, 3, H, W) uint8 to class logits (B, C) and tool logits (B, K).
+    """Images (B, 3, H, W) or clips (B, L, 3, H, W), uint8, to logits (B, C) and of tools (B, K).
 
     Args:
         backbone: Network, blocks and pool.
@@ -67,7 +68,7 @@ class FrameClassifier(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of classes (B, C) and tools (B, K)."""
-        x = self.transform.normalise(images).contiguous(memory_format=torch.channels_last)
+        x = images_channels_last(self.transform.normalise(images))
         for block in self.blocks:
             if self._checkpointing and any(p.requires_grad for p in block.parameters()):
                 contexts = partial(_contexts, block)

@@ -1,8 +1,9 @@
-"""Frames of several videos with what is known of each."""
+"""Frames of several videos, or clips that end at them, with what is known of each."""
 
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ class LabelledFrames:
         sample: (N,) int64, on the video's timeline.
         labels: (N,) int64 class, -1 where unlabelled.
         tools: (N, K) float32 of 0 and 1, NaN where unlabelled; K may be 0.
+        clips: (N, L) int64, the frames of each row's clip on the video's timeline, the oldest
+            first; None where a row is one frame.
     """
 
     containers: tuple[Path, ...]
@@ -27,6 +30,7 @@ class LabelledFrames:
     sample: NDArray[np.int64]
     labels: NDArray[np.int64]
     tools: NDArray[np.float32]
+    clips: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.video) == len(self.sample) == len(self.labels) == len(self.tools):
@@ -58,6 +62,7 @@ class LabelledFrames:
             sample=self.sample[rows],
             labels=self.labels[rows],
             tools=self.tools[rows],
+            clips=None if self.clips is None else self.clips[rows],
         )
 
     def identity(self) -> list[list[str]]:
@@ -72,7 +77,14 @@ class LabelledFrames:
         found = []
         for video, rows in zip(videos, np.split(by_video, starts[1:]), strict=False):
             digest = hashlib.sha256()
-            for column in (self.sample, self.labels, np.nan_to_num(self.tools, nan=-1)):
+            columns: list[NDArray[Any]] = [
+                self.sample,
+                self.labels,
+                np.nan_to_num(self.tools, nan=-1),
+            ]
+            if self.clips is not None:
+                columns.append(self.clips)
+            for column in columns:
                 digest.update(np.ascontiguousarray(column[rows]).tobytes())
             found.append([self.fingerprints[video], digest.hexdigest()])
         return found

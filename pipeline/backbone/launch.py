@@ -16,6 +16,7 @@ from pipeline.backbone.params_finetune import Precision
 from pipeline.backbone.task import FineTuning
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
+from pipeline.networks.backbones.memory_format import to_channels_last
 from pipeline.runtime import RuntimeParams, gpus
 from pipeline.training.reporter import Reporter
 from pipeline.training.state import StateFile, Tensors
@@ -96,7 +97,7 @@ def validation_logits(
     network.load_state_dict(trained)
     # One process is enough for one pass, and it needs no launch.
     fabric = fabric_for(runtime, task.params.precision, devices=1)
-    network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    to_channels_last(network, fabric.device)
     return predict(fabric, network, task.validation, task.params.batch, runtime.worker_count)
 
 

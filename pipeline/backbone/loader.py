@@ -30,7 +30,7 @@ def load(
     prepare: Prepare,
     workers: int,
 ) -> Iterator[torch.Tensor]:
-    """The images of each batch, in order.
+    """The images of each batch, or the clips, in order.
 
     Threads, not processes: OpenCV decodes and resizes without Python's lock, and nothing has to
     be copied from one process to another.
@@ -38,11 +38,12 @@ def load(
     Args:
         frames: Where the frames are.
         batches: Rows of `frames`, a batch each.
-        prepare: A frame (H, W, 3) uint8 and its row to an image (3, crop, crop) uint8.
+        prepare: A frame (H, W, 3) uint8 and its row to an image (3, crop, crop) uint8. All frames
+            of a clip come with the same row.
         workers: Threads.
 
     Yields:
-        (B, 3, crop, crop) uint8.
+        (B, 3, crop, crop) uint8; of clips (B, L, 3, crop, crop).
 
     Raises:
         PipelineError: A frame is damaged; names its container.
@@ -53,13 +54,13 @@ def load(
         stack.callback(files.close)
         waiting: deque[list[Future[torch.Tensor]]] = deque()
 
-        def work(jpeg: NDArray[np.uint8], row: int) -> torch.Tensor:
+        def work(jpegs: list[NDArray[np.uint8]], row: int) -> torch.Tensor:
             try:
-                image = decode_jpeg(jpeg)
+                images = [prepare(decode_jpeg(jpeg), row) for jpeg in jpegs]
             except PipelineError as error:
                 path = frames.containers[int(frames.video[row])]
                 raise PipelineError(f"{path}: {error}") from None
-            return prepare(image, row)
+            return images[0] if frames.clips is None else torch.stack(images)
 
         # Runs before the pool's own exit, which waits for what was submitted.
         stack.callback(lambda: [f.cancel() for batch in waiting for f in batch])
@@ -68,8 +69,9 @@ def load(
             for row in batch:
                 # HDF5 is read here, by one thread: its library is not made for several.
                 file = files.open(frames.containers[int(frames.video[row])])
-                jpeg = file.jpeg(int(frames.sample[row]))
-                futures.append(pool.submit(work, jpeg, int(row)))
+                wanted = [frames.sample[row]] if frames.clips is None else frames.clips[row]
+                jpegs = [file.jpeg(int(number)) for number in wanted]
+                futures.append(pool.submit(work, jpegs, int(row)))
             waiting.append(futures)
             if len(waiting) > _BATCHES_AHEAD:
                 yield torch.stack([future.result() for future in waiting.popleft()])

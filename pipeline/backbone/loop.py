@@ -18,6 +18,7 @@ from pipeline.backbone.loader import evaluating, load, to_device
 from pipeline.backbone.params_finetune import FinetuneParams
 from pipeline.backbone.strategy import first_trained, parameter_groups, set_trained
 from pipeline.backbone.task import FineTuning
+from pipeline.networks.backbones.memory_format import to_channels_last
 from pipeline.networks.backbones.transform import Transform
 from pipeline.seeding import derived_seed, seed_everything
 from pipeline.training.class_weights import class_weights
@@ -74,7 +75,7 @@ def fine_tune(
         on_epoch: Called with each row of the curves, also with those of a resumed state.
     """
     training, validation, params = task.training, task.validation, task.params
-    network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    to_channels_last(network, fabric.device)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         network.synchronise_batch_norm()
     weights = class_weights(params.class_weights, training.labels, task.num_classes)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.backbone.params_finetune import AdabnParams, FinetuneParams
+from pipeline.clips import ClipParams
 from pipeline.settings import Section
 
 
@@ -21,6 +22,7 @@ class BackboneParams(Section):
             `finetune_adabn` does one after the other.
         crop: Side of the crop in pixels while training or adapting; null is what the weights
             expect, another value scales the resize before it alike. Use that of features.crop.
+        clip: For networks that read clips: how many frames, how far apart; null for all others.
         finetune: For the modes with finetune.
         adabn: For the modes with adabn.
     """
@@ -29,8 +31,14 @@ class BackboneParams(Section):
     weights: str = Field("random", min_length=1)
     mode: Literal["frozen", "finetune", "adabn", "finetune_adabn"] = "frozen"
     crop: int | None = Field(None, ge=32)
+    clip: ClipParams | None = None
     finetune: FinetuneParams = FinetuneParams()
     adabn: AdabnParams = AdabnParams()
+
+    @property
+    def network(self) -> str:
+        """The name under which build_backbone knows the network."""
+        return self.name if self.clip is None else f"{self.name}@{self.clip.frames}"
 
     @property
     def finetunes(self) -> bool:

@@ -8,7 +8,12 @@ from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import FinetuneParams
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones import build_backbone, names
+from pipeline.networks.backbones import (
+    build_backbone,
+    clip_family,
+    family_of,
+    reads_clips,
+)
 from pipeline.runtime import RuntimeParams, gpus
 
 
@@ -22,14 +27,15 @@ def check_backbone(params: BackboneParams) -> None:
         PipelineError: No family has the name, `freeze_until` leaves nothing to train, or there is
             no batch norm to adapt.
     """
-    if params.name not in names():
-        raise PipelineError(
-            f"params.yaml: backbone.name: found {params.name!r}. Allowed: {', '.join(names())}."
-        )
+    try:
+        family_of(params.name)
+    except ValueError as error:
+        raise PipelineError(f"params.yaml: backbone.name: {error}.") from None
+    _check_clip(params)
     if params.mode == "frozen":
         return
     with torch.device("meta"):  # no memory, no numbers
-        backbone = build_backbone(params.name)
+        backbone = build_backbone(params.network)
     most = len(backbone.blocks()) - 1
     finetune = params.finetune
     if (
@@ -47,6 +53,27 @@ def check_backbone(params: BackboneParams) -> None:
             f"params.yaml: backbone.mode: found {params.mode}, but {params.name} has no batch "
             "norm to adapt. Allowed for it: frozen, finetune."
         )
+
+
+def _check_clip(params: BackboneParams) -> None:
+    """A clip for networks that read clips, of a length that they can read, and none for others."""
+    if not reads_clips(params.name):
+        if params.clip is not None:
+            raise PipelineError(
+                f"params.yaml: backbone.clip: {params.name} reads single images. Set it to null."
+            )
+        return
+    if params.clip is None:
+        size = clip_family(params.name).clip_size(params.name)
+        raise PipelineError(
+            f"params.yaml: backbone.clip: found null, but {params.name} reads clips. Its published "
+            f"weights were trained with {{frames: {size.frames}, stride_s: {size.stride_s:.4g}}}."
+        )
+    try:
+        with torch.device("meta"):
+            build_backbone(params.network)
+    except ValueError as error:
+        raise PipelineError(f"params.yaml: backbone.clip.frames: {error}.") from None
 
 
 def check_training(

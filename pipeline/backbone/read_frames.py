@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backbone.labelled_frames import LabelledFrames
+from pipeline.clips import stored_clips
 from pipeline.frame_labels import phases_at
 from pipeline.frame_store import FrameFile
 from pipeline.paths import FRAMES, INDEX
@@ -39,14 +40,19 @@ def read_frames(
     skipped = set(read_skipped(frames)["video"])
     wanted = table[table["split"].isin(splits) & ~table["video"].isin(skipped)]["video"]
     known = _Labels.read(index) if labels else None
+    clips = stored_clips(frames)
     containers: list[Path] = []
     fingerprints: list[str] = []
+    rows: list[NDArray[np.int64]] = []
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
     for video in wanted:
         path = frames / f"{video}.h5"
         with FrameFile(path) as file:
+            samples = clips.samples(len(file)) if clips else np.arange(len(file))
             # Lost samples have no image to learn from.
-            kept = file.kept
+            kept = samples[~file.lost[samples]]
+            if clips:
+                rows.append(clips.rows(~file.lost)[~file.lost[samples]])
             time_s = file.time_s[kept]
             fingerprints.append(str(file.attributes["fingerprint"]))
         containers.append(path)
@@ -64,6 +70,7 @@ def read_frames(
         np.concatenate([part[0] for part in parts] or [np.zeros(0, np.int64)]),
         np.concatenate([part[1] for part in parts] or [np.zeros(0, np.int64)]),
         np.concatenate([part[2] for part in parts] or [no_tools]),
+        np.concatenate(rows) if rows else None,
     )
 
 

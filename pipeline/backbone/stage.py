@@ -1,7 +1,6 @@
 """The backbone stage: the network, trained where asked, to models/backbone.safetensors."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.backbone.weights import InitialWeights, initial_weights
 from pipeline.checkpoint import save_checkpoint, tensors_hash
 from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
+from pipeline.networks.backbones.transform_record import recorded
 from pipeline.paths import BACKBONE, BACKBONE_REPORT, FRAMES
 from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed
@@ -40,7 +40,7 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     params = read_section(BackboneParams, "backbone")
     check_backbone(params)
     seed = read_value("seed", int)
-    initial = initial_weights(params.name, params.weights, seed)
+    initial = initial_weights(params.network, params.weights, seed)
     tensors, transform = initial.tensors, initial.transform.cropped(params.crop)
     # Before hours of training: these frames may be what is missing.
     others = _frames_to_adapt_to(params.adabn) if params.adapts else None
@@ -56,7 +56,7 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
         # The folder is an output of the stage in every mode.
         write_metrics(reports, {"training_frames": 0})
     if others is not None:
-        adaptation = Adaptation(params.name, tensors, transform, others, params.adabn.batch)
+        adaptation = Adaptation(params.network, tensors, transform, others, params.adabn.batch)
         tensors = adapted(adaptation, read_runtime())
         header["adabn"] = {
             "split": params.adabn.split,
@@ -65,19 +65,21 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
         }
         done += f", batch norm of {len(others)} frames of {params.adabn.split}"
     save_checkpoint(output, tensors, header | {"tensors_hash": tensors_hash(tensors)})
-    return f"{output}: {params.name}, weights {header['weights']}{done}, {header['dim']}-d"
+    return f"{output}: {params.network}, weights {header['weights']}{done}, {header['dim']}-d"
 
 
 def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
     """All that leads from an image to features, and what was done to the weights; no paths."""
     header = {
-        "name": params.name,
+        "name": params.network,
         "dim": initial.dim,
-        "transform": asdict(initial.transform),
+        "transform": recorded(initial.transform),
         "mode": params.mode,
         "params": params.deciding(),
         "libraries": library_versions(*LIBRARIES),
     }
+    if params.clip is not None:
+        header["clip"] = params.clip.model_dump()
     if params.mode != "frozen":
         recipe = json.loads((FRAMES / "recipe.json").read_text(encoding="utf-8"))
         # What a reader needs to make such frames; what became of damaged videos is not part of it.
@@ -90,7 +92,7 @@ def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> 
     if not params.finetune.tools:
         training, validation = training.without_tools(), validation.without_tools()
     return FineTuning(
-        name=params.name,
+        name=params.network,
         tensors=initial.tensors,
         transform=initial.transform.cropped(params.crop),
         training=training,

@@ -89,7 +89,7 @@ def published_weights(name: str, weights: str) -> tuple[Tensors, Transform]:
     Raises:
         PipelineError: The family has no such weights, or they could not be fetched.
     """
-    published = family_of(name).published(name)
+    published = family_of(name).published(name.partition("@")[0])
     entry = published.get(weights.rpartition(".")[2])
     if entry is None:
         raise PipelineError(

@@ -12,7 +12,6 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import nn
 
 from pipeline import paths
 from pipeline.atomic import write_text
@@ -21,6 +20,8 @@ from pipeline.errors import PipelineError
 from pipeline.evaluate.predict import load_model
 from pipeline.feature_store import read_attributes
 from pipeline.networks.backbones import build_backbone
+from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.memory_format import to_channels_last
 from pipeline.networks.cost import SEQUENCE, blank_features, image_cost, sequence_cost
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.result_store import file_hash
@@ -28,6 +29,7 @@ from pipeline.runtime import gpus, read_runtime
 
 REPEATS = 3
 BATCH = 16
+CLIPS = 2
 
 
 def measure(path: Path = paths.EFFICIENCY) -> dict[str, Any]:
@@ -43,13 +45,14 @@ def measure(path: Path = paths.EFFICIENCY) -> dict[str, Any]:
     network, _ = load_model(paths.TEMPORAL, device)
     crop_px = _crop_px()
     with torch.device("meta"):
-        cnn_cost = image_cost(build_backbone(backbone["name"]).network.eval(), crop_px)
+        cnn = build_backbone(backbone["name"])
+        cnn_cost = image_cost(cnn.network.eval(), crop_px, cnn.clip_frames)
     content = {
         "backbone": {**_model(paths.BACKBONE), "crop_px": crop_px, **vars(cnn_cost)},
         "head": {**_model(paths.TEMPORAL), **vars(sequence_cost(network, network.dim))},
         "timings": {
             "device": _named(device),
-            **timings(build_backbone(backbone["name"]).network, crop_px, network, device),
+            **timings(build_backbone(backbone["name"]), crop_px, network, device),
         },
     }
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
@@ -77,30 +80,32 @@ def as_text(content: Mapping[str, Any]) -> str:
 
 @torch.inference_mode()
 def timings(
-    cnn: nn.Module, crop_px: int, network: TemporalModule, device: torch.device
+    backbone: Backbone, crop_px: int, network: TemporalModule, device: torch.device
 ) -> dict[str, float | None]:
     """Seconds on this machine, in fp32, medians of REPEATS after a warm-up.
 
     Args:
-        cnn: The backbone; its weights do not matter.
+        backbone: Its weights do not matter.
         crop_px: Edge of its square images.
         network: The temporal network.
         device: Where both run.
 
     Returns:
         latency_ms_per_frame: streaming, one frame at a time through both; None for a network that
-        looks into the future. throughput_frames_per_s: offline, batches of BATCH images and whole
-        sequences.
+        looks into the future. throughput_frames_per_s: offline, batches of BATCH images (CLIPS
+        clips) and whole sequences.
     """
-    cnn = cnn.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = torch.zeros(BATCH, 3, crop_px, crop_px, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
+    cnn = to_channels_last(backbone.network.eval(), device)
+    length = () if backbone.clip_frames is None else (backbone.clip_frames,)
+    batch = BATCH if backbone.clip_frames is None else CLIPS
+    # Channels last in memory.
+    images = torch.zeros(batch, *length, crop_px, crop_px, 3, device=device).movedim(-1, -3)
     sequence = blank_features(SEQUENCE, network.dim, device)
-    many = _seconds(lambda: cnn(images), device) / BATCH
+    many = _seconds(lambda: cnn(images), device) / batch
     many += _seconds(lambda: network(*sequence), device) / SEQUENCE
     latency = None
     if network.causal:
-        one = images[:1].contiguous(memory_format=torch.channels_last)
+        one = images[:1]
         head = _seconds(_step(network, device), device)
         latency = round(1000 * (_seconds(lambda: cnn(one), device) + head), 3)
     return {"latency_ms_per_frame": latency, "throughput_frames_per_s": round(1 / many, 2)}

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from pipeline.allocator import keep_freed_memory
 from pipeline.checkpoint import load_checkpoint
+from pipeline.clips import Clips
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
 from pipeline.features import jpeg
 from pipeline.features.compiled import compiled
 from pipeline.features.encode import CPU_BATCH, Encoder, batches
+from pipeline.features.encode_clips import clips_per_batch
 from pipeline.features.params import FeaturesParams
 from pipeline.features.precision import in_bf16, in_fp32
 from pipeline.features.quantisation_frames import FRAMES_PER_VIDEO, evenly_spaced
@@ -24,7 +25,9 @@ from pipeline.features.video import FileWriter
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.memory_format import to_channels_last
 from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.runtime import RuntimeParams
 
 Say = Callable[[str], None]
@@ -40,6 +43,7 @@ class Plan:
         runtime: Threads, batch on a GPU, compilation.
         quantisation: Containers whose frames decide the scales of int8; empty in other precisions.
         attributes: Written into every file.
+        clips: Which frames make a sample's clip; None where a sample is one frame.
     """
 
     backbone: Path
@@ -47,6 +51,7 @@ class Plan:
     runtime: RuntimeParams
     quantisation: Sequence[Path]
     attributes: dict[str, Any]
+    clips: Clips | None = None
 
 
 def build_writer(
@@ -69,7 +74,7 @@ def build_writer(
     tensors, header = load_checkpoint(plan.backbone)
     backbone = build_backbone(header["name"])
     backbone.network.load_state_dict(tensors)
-    transform = Transform(**header["transform"]).cropped(plan.params.crop)
+    transform = read_transform(header["transform"]).cropped(plan.params.crop)
     try:
         return _on_device(plan, backbone, transform, device, pool, say)
     except torch.OutOfMemoryError:
@@ -89,10 +94,10 @@ def _on_device(
     say: Say,
 ) -> FileWriter:
     facts: dict[str, Any] = {"folded": backbone.fold is not None, "compiled": False}
-    batch = CPU_BATCH if device.type == "cpu" else plan.runtime.batch
     in_bits = in_bf16 if plan.params.precision == "bf16" else in_fp32
-    network = _laid_out(in_bits(backbone, transform), device)
-    encoder = Encoder(network, transform, device, batch, plan.params.decoder)
+    network = to_channels_last(in_bits(backbone, transform), device)
+    shape = _batch_shape(plan, transform, device)
+    encoder = Encoder(network, transform, device, shape[0], plan.params.decoder)
     reference: Encoder | None = None
     if plan.params.precision == "int8":
         assert backbone.in_full is not None
@@ -104,15 +109,20 @@ def _on_device(
         say("features: int8 is not compiled; its kernels are ready-made")
     elif plan.runtime.compile:
         say("features: compiling the backbone")
-        example = torch.zeros(batch, transform.crop_px, transform.crop_px, 3, dtype=torch.uint8)
-        forward, facts["compiled"] = compiled(network, example.permute(0, 3, 1, 2).to(device), say)
+        example = torch.zeros(shape, dtype=torch.uint8).movedim(-1, -3).to(device)
+        forward, facts["compiled"] = compiled(network, example, say)
         encoder = replace(encoder, network=forward)
-    return FileWriter(encoder, reference, plan.params.dtype, plan.attributes | facts)
+    facts = plan.attributes | facts
+    return FileWriter(encoder, reference, plan.params.dtype, facts, plan.clips)
 
 
-def _laid_out(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network on the device, in the memory order that convolutions are fastest in."""
-    return network.to(device).to(memory_format=torch.channels_last)
+def _batch_shape(plan: Plan, transform: Transform, device: torch.device) -> tuple[int, ...]:
+    """Of what the network takes, channels last: (batch, H, W, 3), or (batch, L, H, W, 3)."""
+    side, wanted = transform.crop_px, None if device.type == "cpu" else plan.runtime.batch
+    if plan.clips is None:
+        return (wanted or CPU_BATCH, side, side, 3)
+    length = plan.clips.frames
+    return (clips_per_batch(length, wanted), length, side, side, 3)
 
 
 def _quantisation_images(

@@ -65,7 +65,7 @@ def encode(
     Raises:
         PipelineError: The device has too little memory.
     """
-    return _features(on_device(batches(images, encoder, pool), encoder.device), encoder)
+    return features_of(on_device(batches(images, encoder, pool), encoder.device), encoder)
 
 
 def encode_jpegs(
@@ -89,7 +89,7 @@ def encode_jpegs(
             ready = decoded_on_device(jpegs, encoder.transform, encoder.batch, encoder.device)
         case "opencv":
             ready = on_device(batches(jpegs, encoder, pool, decoded), encoder.device)
-    return _features(ready, encoder)
+    return features_of(ready, encoder)
 
 
 def batches(
@@ -135,8 +135,12 @@ def _filled_up(images: torch.Tensor, running: list[Future[None]]) -> Batch:
     return Batch(images, len(running))
 
 
-def _features(ready: Iterator[Batch], encoder: Encoder) -> NDArray[np.float32]:
-    """The forward passes of all batches, which are on the device."""
+def features_of(ready: Iterator[Batch], encoder: Encoder) -> NDArray[np.float32]:
+    """The forward passes of all batches, which are on the device.
+
+    Raises:
+        PipelineError: The device has too little memory.
+    """
     parts: list[NDArray[np.float32]] = []
     # The next batch is started before the last one's result is waited for: a GPU always has work.
     running: deque[tuple[Callable[[], NDArray[np.float32]], int]] = deque()

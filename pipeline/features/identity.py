@@ -6,9 +6,10 @@ from types import ModuleType
 from typing import Any, cast
 
 from pipeline import determinism
+from pipeline.clips import Clips
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.feature_store import FORMAT_VERSION
-from pipeline.features import encode, precision, quantisation_frames, quantise, rows
+from pipeline.features import encode, encode_clips, precision, quantisation_frames, quantise, rows
 from pipeline.features.params import FeaturesParams
 from pipeline.networks.backbones import family_of
 from pipeline.networks.backbones.transform import Transform
@@ -26,6 +27,7 @@ def parts_of_all(
     transform: Transform,
     params: FeaturesParams,
     quantisation: Sequence[str],
+    clips: Clips | None = None,
 ) -> dict[str, Any]:
     """What decides the features of every video, apart from its frames.
 
@@ -35,8 +37,14 @@ def parts_of_all(
         transform: After the crop.
         params: The section `features`; its crop counts by the transform.
         quantisation: Fingerprints of the frames that int8 takes its scales from.
+        clips: Which frames make a sample's clip; None where a sample is one frame.
     """
     family = cast(ModuleType, family_of(name))
+    code: tuple[ModuleType, ...] = (*_CODE, family)
+    of_clips: dict[str, Any] = {}
+    if clips is not None:
+        code = (*code, encode_clips)
+        of_clips["clips"] = asdict(clips)
     return {
         "backbone": name,
         "weights": weights_hash,
@@ -44,9 +52,9 @@ def parts_of_all(
         "params": params.model_dump(exclude={"crop"}),
         "quantisation": list(quantisation),
         "libraries": library_versions(*LIBRARIES),
-        "code": code_hash(*_CODE, family),
+        "code": code_hash(*code),
         "format": FORMAT_VERSION,
-    }
+    } | of_clips
 
 
 def features_fingerprint(frames: str, parts: dict[str, Any]) -> str:

@@ -58,10 +58,12 @@ def _section(frames: Mapping[str, Any]) -> dict[str, Any]:
     """The section `frames` of params.yaml behind a recipe, as people write it."""
     if not frames:
         return {}
-    fps = Fraction(frames["fps"])
+    # Frames of clips are stored more densely than samples lie.
+    rate = frames.get("sample_fps", frames["fps"])
+    fps = Fraction(rate)
     # 2, 0.5, and a fraction only where nothing shorter is exact.
     decimal = float(fps)
-    written: int | float | str = frames["fps"]
+    written: int | float | str = rate
     if Fraction(str(decimal)) == fps:
         written = int(decimal) if decimal.is_integer() else decimal
     return {"fps": written} | {name: frames[name] for name in _FRAMES_PARAMS}

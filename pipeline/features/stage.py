@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.checkpoint import load_checkpoint, tensors_hash
+from pipeline.clips import Clips, recorded_clips
 from pipeline.errors import PipelineError
 from pipeline.features.build import Plan, build_writer
 from pipeline.features.devices import advice, devices_for
@@ -24,6 +25,7 @@ from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.cost import image_cost
 from pipeline.paths import BACKBONE, FEATURES, FRAMES, INDEX
 from pipeline.progress import Progress
@@ -67,8 +69,10 @@ def run(
     with torch.device("meta"):  # no memory, no numbers
         network = build_backbone(header["name"])
     check_precision(network, params.precision)
-    transform = Transform(**header["transform"]).cropped(params.crop)
+    transform = read_transform(header["transform"]).cropped(params.crop)
 
+    taken = read_frames_recipe(frames)
+    clips = _clips(taken, header)
     quantisation = _quantisation(containers, params, index)
     parts = parts_of_all(
         header["name"],
@@ -76,6 +80,7 @@ def run(
         transform,
         params,
         [containers[path].fingerprint for path in quantisation],
+        clips,
     )
     names = {
         path: features_fingerprint(found.fingerprint, parts) for path, found in containers.items()
@@ -87,16 +92,25 @@ def run(
         if not store.has(name)
     ]
     if missing:
-        attributes = _attributes(network, parts["weights"], params, transform)
-        plan = Plan(backbone, params, read_runtime(), quantisation, attributes)
+        attributes = _attributes(network, parts["weights"], params, transform, clips)
+        plan = Plan(backbone, params, read_runtime(), quantisation, attributes, clips)
         sides = [containers[video.container].short_side_px for video in missing]
         _encode(missing, plan, enlarged_note(header["name"], sides, transform))
-    taken = read_frames_recipe(frames)
     for path, name in names.items():
         store.fill(name, output / path.name, labels_of(path.stem, taken, params, header))
     write_table(read_skipped(frames), output / "skipped.csv")
     write_table(read_masked(frames), output / "masked.csv")
     return f"{output}: {len(containers)} videos, {len(missing)} computed"
+
+
+def _clips(taken: Mapping[str, Any], header: Mapping[str, Any]) -> Clips | None:
+    """Which frames make a clip, where the backbone reads clips."""
+    if taken.get("clip") != header.get("clip"):
+        raise PipelineError(
+            f"{FRAMES}/recipe.json: frames are stored for backbone.clip: {taken.get('clip')}, but "
+            f"{BACKBONE} reads {header.get('clip')}. Run `dvc repro`."
+        )
+    return recorded_clips(taken)
 
 
 def _containers(frames: Path) -> dict[Path, Frames]:
@@ -122,11 +136,15 @@ def _quantisation(
 
 
 def _attributes(
-    backbone: Backbone, weights_hash: str, params: FeaturesParams, transform: Transform
+    backbone: Backbone,
+    weights_hash: str,
+    params: FeaturesParams,
+    transform: Transform,
+    clips: Clips | None,
 ) -> dict[str, Any]:
     """What every file says about itself; nothing that could differ between equal features."""
-    cost = image_cost(backbone.network.eval(), transform.crop_px)
-    return {
+    cost = image_cost(backbone.network.eval(), transform.crop_px, backbone.clip_frames)
+    facts = {
         "backbone": backbone.name,
         "backbone_parameters": cost.parameters,
         "backbone_flops_per_frame": cost.flops_per_frame,
@@ -136,6 +154,14 @@ def _attributes(
         "torch": str(torch.__version__),
         "crop": transform.crop_px,
     }
+    if clips is not None:
+        facts |= {
+            "clip_frames": clips.frames,
+            "clip_position": clips.position,
+            # Sample k is stored frame k times this.
+            "stored_frames_per_sample": clips.every,
+        }
+    return facts
 
 
 def _encode(missing: Sequence[MissingVideo], plan: Plan, note: str | None) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.clips import Clips
 from pipeline.errors import PipelineError
 from pipeline.feature_store import write_features
 from pipeline.features.encode import Encoder, encode_jpegs
+from pipeline.features.encode_clips import encode_clips
 from pipeline.features.quantisation_frames import COMPARED_FRAMES, evenly_spaced
 from pipeline.features.rows import cosine, stored_as, with_lost
 from pipeline.frame_store import FrameFile
@@ -41,12 +43,14 @@ class FileWriter:
         reference: In fp32, where each file says how close its features come to it; else None.
         dtype: Type of the features on disk.
         attributes: Written into every file.
+        clips: Which frames make a sample's clip; None where a sample is one frame.
     """
 
     encoder: Encoder
     reference: Encoder | None
     dtype: str
     attributes: Mapping[str, Any]
+    clips: Clips | None = None
 
 
 def write_video(video: MissingVideo, by: FileWriter, pool: ThreadPoolExecutor) -> str:
@@ -68,17 +72,21 @@ def write_video(video: MissingVideo, by: FileWriter, pool: ThreadPoolExecutor) -
 def _encode(
     video: MissingVideo, frames: FrameFile, by: FileWriter, pool: ThreadPoolExecutor
 ) -> str:
-    features = with_lost(_features(frames, frames.kept, by.encoder, pool), frames.lost)
+    every = by.clips.every if by.clips else 1
+    lost, time_s = frames.lost[::every], frames.time_s[::every]
+    kept = np.flatnonzero(~lost)
+    features = with_lost(_features(frames, kept, by.clips, by.encoder, pool), lost)
     attributes = dict(by.attributes) | {
-        "fps": frames.attributes["fps"],
+        "fps": frames.attributes["fps"] / every,
         "enlarged": short_side_px(frames) < by.encoder.transform.resize_px,
         "frames_fingerprint": frames.attributes["fingerprint"],
         "fingerprint": video.fingerprint,
     }
-    note = f"{len(features)} frames"
+    note = f"{len(features)} {'clips' if by.clips else 'frames'}"
     if by.reference is not None:
-        samples = evenly_spaced(frames.kept, COMPARED_FRAMES)
-        similar = cosine(features[samples], _features(frames, samples, by.reference, pool))
+        samples = evenly_spaced(kept, COMPARED_FRAMES)
+        exact = _features(frames, samples, by.clips, by.reference, pool)
+        similar = cosine(features[samples], exact)
         attributes |= {
             "fp32_cosine_mean": float(similar.mean()),
             "fp32_cosine_min": float(similar.min()),
@@ -86,7 +94,7 @@ def _encode(
         }
         note += f", cosine to fp32 {similar.mean():.4f}"
     stored = stored_as(features, by.dtype)
-    write_features(video.target, stored, frames.time_s, attributes, frames.lost)
+    write_features(video.target, stored, time_s, attributes, lost)
     return note
 
 
@@ -96,6 +104,13 @@ def short_side_px(frames: FrameFile) -> int:
 
 
 def _features(
-    frames: FrameFile, samples: NDArray[np.int64], encoder: Encoder, pool: ThreadPoolExecutor
+    frames: FrameFile,
+    samples: NDArray[np.int64],
+    clips: Clips | None,
+    encoder: Encoder,
+    pool: ThreadPoolExecutor,
 ) -> NDArray[np.float32]:
-    return encode_jpegs((frames.jpeg(sample) for sample in samples.tolist()), encoder, pool)
+    """Of these samples, which have their frames: (T, D)."""
+    if clips is None:
+        return encode_jpegs((frames.jpeg(sample) for sample in samples.tolist()), encoder, pool)
+    return encode_clips(frames.jpeg, clips.rows(~frames.lost)[samples], encoder, pool)

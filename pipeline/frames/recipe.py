@@ -1,6 +1,7 @@
 """What makes frames out of any video: parameters, libraries and code, but no video."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,16 @@ def recipe(params: FramesParams) -> dict[str, Any]:
     }
 
 
-def write_recipe(params: FramesParams, path: Path) -> None:
+def write_recipe(params: FramesParams, clips: Mapping[str, Any], path: Path) -> None:
     """Write recipe.json, which stands for the frames of all videos.
 
     The backbone stage depends on it in place of the folder: with the hashes of the videos that it
     uses, from data/index, it says what their frames are.
+
+    Args:
+        params: The section `frames`, with the rate at which frames are stored.
+        clips: `sample_fps` and `clip` where they are stored for clips (clips.py), else empty.
+        path: Of the file.
     """
-    content = recipe(params) | {"on_error": params.on_error}
+    content = recipe(params) | {"on_error": params.on_error} | dict(clips)
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

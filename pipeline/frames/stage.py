@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.clips import clips_of, read_clip
 from pipeline.errors import PipelineError, VideoError
 from pipeline.frame_store import FrameFile
 from pipeline.frames.container import Extraction, write_container
@@ -37,7 +38,13 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
         PipelineError: A video is damaged and frames.on_error is `stop`, or wholly damaged and it
             is `mask`, after all others were done; or no video is left; or the disk is full.
     """
-    params = read_section(FramesParams, "frames")
+    params, every = read_section(FramesParams, "frames"), 1
+    asked = {}
+    if (clip := read_clip()) is not None:
+        asked = {"sample_fps": str(params.rate), "clip": clip.model_dump()}
+        # Stored at the rate at which samples and the frames of their clips meet.
+        rate, clips = clips_of(params.rate, clip)
+        params, every = params.model_copy(update={"fps": str(rate)}), clips.every
     runtime = read_runtime()
     store = Store("frames")
     videos = read_videos(index)
@@ -59,12 +66,13 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
         store.fill(name, container, labels={"video": extraction.video})
         with FrameFile(container) as frames:
             rerouted += frames.attributes["decoder"] != params.decoder
-            if frames.lost.any():
-                lost.append((extraction.video, int(frames.lost.sum()), len(frames)))
+            lost_samples = frames.lost[::every]
+            if lost_samples.any():
+                lost.append((extraction.video, int(lost_samples.sum()), len(lost_samples)))
     skipped = [(error.video, error.reason) for error in damaged]
     write_table(pd.DataFrame(skipped, columns=["video", "reason"]), output / "skipped.csv")
     write_table(pd.DataFrame(lost, columns=["video", "lost", "samples"]), output / "masked.csv")
-    write_recipe(params, output / "recipe.json")
+    write_recipe(params, asked, output / "recipe.json")
     note = f", {len(damaged)} damaged videos skipped" if damaged else ""
     if lost:
         note += f", {sum(count for _, count, _ in lost)} samples of {len(lost)} videos lost"

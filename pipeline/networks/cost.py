@@ -24,13 +24,19 @@ class Cost:
     flops_per_frame: int
 
 
-def image_cost(network: nn.Module, crop_px: int) -> Cost:
-    """Of a CNN for one image (1, 3, crop_px, crop_px).
+def image_cost(network: nn.Module, crop_px: int, clip_frames: int | None = None) -> Cost:
+    """Of a backbone for one sample: an image (1, 3, crop_px, crop_px), or a clip of images.
 
     Shapes alone decide it: with a network built under `torch.device("meta")` nothing is computed.
+
+    Args:
+        network: Images or clips to features.
+        crop_px: Side of the images.
+        clip_frames: Of a network that reads clips.
     """
     device = next(network.parameters()).device
-    image = torch.empty(1, 3, crop_px, crop_px, device=device)
+    length = () if clip_frames is None else (clip_frames,)
+    image = torch.empty(1, *length, 3, crop_px, crop_px, device=device)
     return Cost(_parameters(network), _flops(lambda: network(image)))
 
 
