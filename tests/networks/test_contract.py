@@ -12,6 +12,38 @@ D, C = 6, 4
 FORMS = {
     "rnn": [{"rnn": "gru"}, {"bidirectional": True, "hidden": 8}, {"hidden": 8, "layers": 1}],
     "tecno": [{"layers": 3, "maps": 5}, {"stages": 1, "layers": 2, "maps": 4}],
+    "mlp": [{"hidden": 5}],
+    "mstcn": [
+        {"causal": causal, "stages": 2, "layers": 3, "maps": 5} for causal in (False, True)
+    ],
+    "mstcnpp": [
+        {
+            "causal": causal,
+            "predictor_layers": 4,
+            "refinements": 1,
+            "refinement_layers": 2,
+            "maps": 5,
+        }
+        for causal in (False, True)
+    ],
+    "asformer": [
+        {"causal": causal, "decoders": 2, "layers": 4, "maps": 6} for causal in (False, True)
+    ]
+    + [{"causal": True, "decoders": 0, "layers": 1, "maps": 6}],
+    "transsvnet": [
+        {"layers": 3, "maps": 5, "window": 6},
+        {"stages": 1, "layers": 1, "maps": 4, "window": 1},
+    ],
+    "opera": [
+        {"layers": 2, "width": 8, "feed_forward": 8, "window": 7},
+        {"layers": 1, "width": 8, "feed_forward": 8, "window": 1},
+    ],
+    "tunes": [
+        {"causal": causal, "levels": levels, "layers": 1, "width": 8, "heads": 2, "window": 5}
+        for causal, levels in ((False, 2), (True, 2), (True, 3))
+    ],
+    "conv_bilstm": [{"maps": 5, "hidden": 4, "dense": 6}],
+    "ssm": [{"layers": 2, "width": 6, "state": 3}],
 }
 NETWORKS = [(kind, form) for kind in KINDS for form in ({}, *FORMS.get(kind, []))]
 
