@@ -13,9 +13,7 @@ FORMS = {
     "rnn": [{"rnn": "gru"}, {"bidirectional": True, "hidden": 8}, {"hidden": 8, "layers": 1}],
     "tecno": [{"layers": 3, "maps": 5}, {"stages": 1, "layers": 2, "maps": 4}],
     "mlp": [{"hidden": 5}],
-    "mstcn": [
-        {"causal": causal, "stages": 2, "layers": 3, "maps": 5} for causal in (False, True)
-    ],
+    "mstcn": [{"causal": causal, "stages": 2, "layers": 3, "maps": 5} for causal in (False, True)],
     "mstcnpp": [
         {
             "causal": causal,

@@ -182,7 +182,8 @@ class StateSpaceModel(TemporalModule):
         self, features: torch.Tensor, mask: torch.Tensor, state: State | None = None
     ) -> Outputs:
         """See TemporalNetwork; the state holds the past of each block."""
-        x = self.enter(self.standardise(features))  # (B, T, M)
+        # What the blocks add up stays in fp32, also where products are taken in bfloat16.
+        x = self.enter(self.standardise(features)).to(self.enter.weight.dtype)  # (B, T, M)
         kept = []
         for number, block in enumerate(self.blocks):
             x, past = block(x, state[number] if state else None)
