@@ -7,7 +7,7 @@ and weighs its attention with exp(-3 s), s = 0, 1, 2.
 
 Offline, InstanceNorm over time precedes the attention, so that every frame sees all of the video.
 With `causal: true` convolutions and windows look back only and LayerNorm over the maps takes its
-place: then 12,241 frames can decide a logit. Departures: windows are centred on each frame, where
+place: then 12,237 frames can decide a logit. Departures: windows are centred on each frame, where
 the published code shares one between the frames of a block; padding is left out of InstanceNorm;
 features are standardised by the training videos; losses are averaged over the stages
 (blocks/smoothing.py). The paper trains with Adam at 5e-4 and weight decay 1e-5, a plateau schedule

@@ -10,7 +10,7 @@ levels, width 64 and dropout 0.5 are the paper's; the inside of a level, two con
 Offline, every frame sees all of the video, and the cost of the attention, on an eighth of the
 frames, grows with the square of the length. With `causal: true` convolutions look back only, a
 lower rate holds its last column until the next is due, and the transformer sees a window of its
-last frames: then the cost is linear, and 16,419 frames can decide a logit. The paper trains at a
+last frames: then the cost is linear, and 16,446 frames can decide a logit. The paper trains at a
 learning rate of 7e-4, best on features of a CNN that was trained with an LSTM behind it.
 """
 
