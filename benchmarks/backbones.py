@@ -10,8 +10,8 @@ Speed is that of the forward pass alone, fp32 and bf16, as the features stage la
 import argparse
 
 import torch
-from features import rate
 
+from features import rate
 from pipeline.features.encode import CPU_BATCH
 from pipeline.features.encode_clips import clips_per_batch
 from pipeline.features.precision import in_bf16, in_fp32
