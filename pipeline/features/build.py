@@ -113,7 +113,7 @@ def _on_device(
         forward, facts["compiled"] = compiled(network, example, say)
         encoder = replace(encoder, network=forward)
     facts = plan.attributes | facts
-    return FileWriter(encoder, reference, plan.params.dtype, facts, plan.clips)
+    return FileWriter(encoder, reference, plan.params.dtype, facts, plan.clips, plan.params.tta)
 
 
 def _batch_shape(plan: Plan, transform: Transform, device: torch.device) -> tuple[int, ...]:

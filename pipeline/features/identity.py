@@ -9,7 +9,15 @@ from pipeline import determinism
 from pipeline.clips import Clips
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.feature_store import FORMAT_VERSION
-from pipeline.features import encode, encode_clips, precision, quantisation_frames, quantise, rows
+from pipeline.features import (
+    encode,
+    encode_clips,
+    precision,
+    quantisation_frames,
+    quantise,
+    rows,
+    views,
+)
 from pipeline.features.params import FeaturesParams
 from pipeline.networks.backbones import family_of
 from pipeline.networks.backbones.transform import Transform
@@ -41,6 +49,8 @@ def parts_of_all(
     """
     family = cast(ModuleType, family_of(name))
     code: tuple[ModuleType, ...] = (*_CODE, family)
+    if params.tta != "none":
+        code = (*code, views)
     of_clips: dict[str, Any] = {}
     if clips is not None:
         code = (*code, encode_clips)
@@ -49,7 +59,7 @@ def parts_of_all(
         "backbone": name,
         "weights": weights_hash,
         "transform": asdict(transform),
-        "params": params.model_dump(exclude={"crop"}),
+        "params": params.deciding(),
         "quantisation": list(quantisation),
         "libraries": library_versions(*LIBRARIES),
         "code": code_hash(*code),

@@ -21,6 +21,7 @@ from pipeline.features.quantisation_frames import quantisation_videos
 from pipeline.features.recipe import labels_of, read_frames_recipe
 from pipeline.features.shards import compute_on_all
 from pipeline.features.video import MissingVideo, short_side_px, write_video
+from pipeline.features.views import views
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
@@ -70,6 +71,7 @@ def run(
         network = build_backbone(header["name"])
     check_precision(network, params.precision)
     transform = read_transform(header["transform"]).cropped(params.crop)
+    views(transform, params.tta)  # before any work: not every transform has them
 
     taken = read_frames_recipe(frames)
     clips = _clips(taken, header)
@@ -154,6 +156,8 @@ def _attributes(
         "torch": str(torch.__version__),
         "crop": transform.crop_px,
     }
+    if params.tta != "none":
+        facts["tta"] = params.tta
     if clips is not None:
         facts |= {
             "clip_frames": clips.frames,
