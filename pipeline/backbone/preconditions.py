@@ -36,6 +36,11 @@ def check_backbone(params: BackboneParams) -> None:
         return
     with torch.device("meta"):  # no memory, no numbers
         backbone = build_backbone(params.network)
+    if not any(True for _ in backbone.network.parameters()):
+        raise PipelineError(
+            f"params.yaml: backbone.mode: found {params.mode}, but {params.name} has no weights "
+            "to train or adapt. Allowed for it: frozen."
+        )
     most = len(backbone.blocks()) - 1
     finetune = params.finetune
     if (

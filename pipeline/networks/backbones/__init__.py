@@ -10,12 +10,13 @@ import difflib
 
 import torch
 
-from pipeline.networks.backbones import efficientnet, resnet
+from pipeline.networks.backbones import efficientnet, pixels, resnet
 from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
 
 FAMILIES: dict[str, Family] = {
     "resnet": resnet,
     "efficientnet": efficientnet,
+    "pixels": pixels,
 }
 
 CLIP_FAMILIES: dict[str, ClipFamily] = {}
