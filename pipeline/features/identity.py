@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from pipeline import determinism
 from pipeline.clips import Clips
@@ -19,7 +19,7 @@ from pipeline.features import (
     views,
 )
 from pipeline.features.params import FeaturesParams
-from pipeline.networks.backbones import family_of
+from pipeline.networks.backbones import modules_of
 from pipeline.networks.backbones.transform import Transform
 from pipeline.result_store import fingerprint
 
@@ -47,8 +47,7 @@ def parts_of_all(
         quantisation: Fingerprints of the frames that int8 takes its scales from.
         clips: Which frames make a sample's clip; None where a sample is one frame.
     """
-    family = cast(ModuleType, family_of(name))
-    code: tuple[ModuleType, ...] = (*_CODE, family)
+    code: tuple[ModuleType, ...] = (*_CODE, *modules_of(name))
     if params.tta != "none":
         code = (*code, views)
     of_clips: dict[str, Any] = {}
