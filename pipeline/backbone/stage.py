@@ -7,15 +7,16 @@ from typing import Any
 from pipeline.backbone.adabn import evenly_spaced
 from pipeline.backbone.adapting import Adaptation, adapted
 from pipeline.backbone.fine_tuning import FineTuned, fine_tuned
+from pipeline.backbone.hybrid_weights import initial_weights_of
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import AdabnParams
 from pipeline.backbone.preconditions import check_backbone, check_training
-from pipeline.backbone.read_frames import read_frames, read_tool_names
+from pipeline.backbone.read_frames import read_classes, read_frames, read_tool_names
 from pipeline.backbone.report import write_metrics, write_report
 from pipeline.backbone.stored import LIBRARIES
 from pipeline.backbone.task import FineTuning
-from pipeline.backbone.weights import InitialWeights, initial_weights
+from pipeline.backbone.weights import InitialWeights
 from pipeline.checkpoint import save_checkpoint, tensors_hash
 from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
@@ -24,7 +25,7 @@ from pipeline.paths import BACKBONE, BACKBONE_REPORT, FRAMES
 from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed
 from pipeline.settings import read_section, read_value
-from pipeline.tables import SPLITS, read_phases
+from pipeline.tables import SPLITS
 
 
 def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
@@ -40,7 +41,7 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     params = read_section(BackboneParams, "backbone")
     check_backbone(params)
     seed = read_value("seed", int)
-    initial = initial_weights(params.network, params.weights, seed)
+    initial = initial_weights_of(params, seed)
     tensors, transform = initial.tensors, initial.transform.cropped(params.crop)
     # Before hours of training: these frames may be what is missing.
     others = _frames_to_adapt_to(params.adabn) if params.adapts else None
@@ -78,6 +79,8 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
         "params": params.deciding(),
         "libraries": library_versions(*LIBRARIES),
     }
+    if params.side_by_side:
+        del header["transform"]  # each network has its own
     if params.clip is not None:
         header["clip"] = params.clip.model_dump()
     if params.mode != "frozen":
@@ -88,7 +91,9 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
 
 
 def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> FineTuning:
-    training, validation = read_frames(("train",)).labelled(), read_frames(("val",)).labelled()
+    target = params.finetune.target
+    training = read_frames(("train",), target=target).labelled()
+    validation = read_frames(("val",), target=target).labelled()
     if not params.finetune.tools:
         training, validation = training.without_tools(), validation.without_tools()
     return FineTuning(
@@ -97,7 +102,7 @@ def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> 
         transform=initial.transform.cropped(params.crop),
         training=training,
         validation=validation,
-        num_classes=len(read_phases()),
+        num_classes=len(read_classes(target)),
         params=params.finetune,
         seed=seed,
     )
@@ -109,10 +114,11 @@ def _fine_tuned(
     """The result of a training, its report, and facts for the header."""
     check_training(tuning.training, tuning.validation, tuning.params, runtime)
     result = fine_tuned(tuning, runtime, reports)
-    classes = read_phases()
+    classes = read_classes(tuning.params.target)
     tools = read_tool_names() if tuning.num_tools else ()
     write_report(reports, result, tuning.validation, len(tuning.training), classes, tools)
     return result, {
+        "target": tuning.params.target,
         "strategy": tuning.params.strategy,
         "training_frames": len(tuning.training),
         "training_videos": len(tuning.training.containers),
