@@ -218,7 +218,7 @@ def test_tokens_of_a_map_are_where_their_patches_are(name):
     ],
 )
 def test_lengths_that_it_cannot_read_are_refused(name, frames):
-    with pytest.raises(ValueError, match=f"{name} cannot read clips of {frames} frames. Allowed: "):
+    with pytest.raises(ValueError, match=f"found {frames}. Allowed for {name}: "):
         build_backbone(f"{name}@{frames}")
 
 

@@ -20,9 +20,7 @@ def check_length(name: str, frames: int, least: int = 1, multiple_of: int = 1) -
     """
     if frames < least or frames % multiple_of:
         multiples = f", in multiples of {multiple_of}" if multiple_of > 1 else ""
-        raise ValueError(
-            f"{name} cannot read clips of {frames} frames. Allowed: {least} or more{multiples}"
-        )
+        raise ValueError(f"found {frames}. Allowed for {name}: {least} or more{multiples}")
 
 
 class ChannelsFirst(nn.Module):
