@@ -25,7 +25,7 @@ SMALLEST = {
     "vjepa2_large": (4, 48),
 }
 TOKENS = ("videomae_base", "vivit_b", "timesformer_base", "vjepa2_large")
-FOLDED = ("r2plus1d_18", "r3d_18", "mc3_18", "s3d", "x3d_xs", "slowfast_r50", "r2plus1d_50")
+FOLDED = ("r3d_18", "s3d", "x3d_xs", "slowfast_r50", "r2plus1d_50")
 COMPILED = ("r3d_18", "videomae_base", "vivit_b", "timesformer_base", "vjepa2_large")
 
 
