@@ -78,4 +78,5 @@ def vote(found: Neighbours, labels: NDArray[np.int64], num_classes: int) -> NDAr
     weights = np.exp(found.cosine.astype(np.float64) / TEMPERATURE)
     votes = np.zeros((len(weights), num_classes))
     np.add.at(votes, (np.arange(len(weights))[:, None], labels[found.index]), weights)
-    return votes.argmax(axis=1).astype(np.int64)
+    classes: NDArray[np.int64] = votes.argmax(axis=1).astype(np.int64)
+    return classes

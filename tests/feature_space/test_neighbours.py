@@ -3,7 +3,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from pipeline.feature_space import neighbours
-from pipeline.feature_space.neighbours import K, TEMPERATURE, nearest, vote
+from pipeline.feature_space.neighbours import TEMPERATURE, K, nearest, vote
 
 
 def random(rows, seed, dim=24):
