@@ -16,13 +16,15 @@ class Pool:
     Attributes:
         features: (N, D) float32.
         labels: (N,) int64 classes.
-        video: (N,) int64, number of the video among those that were pooled.
+        videos: Identifiers of the videos that were pooled.
+        video: (N,) int64, number of each frame's video among them.
         sample: (N,) int64, the frame on its video's timeline.
         time_s: (N,) float64 seconds.
     """
 
     features: NDArray[np.float32]
     labels: NDArray[np.int64]
+    videos: tuple[str, ...]
     video: NDArray[np.int64]
     sample: NDArray[np.int64]
     time_s: NDArray[np.float64]
@@ -35,6 +37,7 @@ class Pool:
         return Pool(
             self.features[chosen],
             self.labels[chosen],
+            self.videos,
             self.video[chosen],
             self.sample[chosen],
             self.time_s[chosen],
@@ -42,11 +45,11 @@ class Pool:
 
     def followed_by(self, other: "Pool") -> "Pool":
         """Both tables, the other one's videos numbered after these."""
-        further = int(self.video.max(initial=-1)) + 1
         return Pool(
             np.concatenate([self.features, other.features]),
             np.concatenate([self.labels, other.labels]),
-            np.concatenate([self.video, other.video + further]),
+            self.videos + other.videos,
+            np.concatenate([self.video, other.video + len(self.videos)]),
             np.concatenate([self.sample, other.sample]),
             np.concatenate([self.time_s, other.time_s]),
         )
@@ -66,6 +69,7 @@ def pooled(sequences: Sequence[VideoSequence], most: int | None = None) -> Pool:
     return Pool(
         np.concatenate([s.features[rows].astype(np.float32) for s, rows in pairs]),
         np.concatenate([s.labels[rows] for s, rows in pairs]),
+        tuple(s.video for s in sequences),
         np.repeat(np.arange(len(pairs)), [len(rows) for rows in chosen]),
         np.concatenate(chosen),
         np.concatenate([s.time_s[rows] for s, rows in pairs]),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
@@ -38,7 +39,7 @@ def feature_map(kind: Kind, training: Floats, others: Floats) -> FeatureMap:
             true. `umap`: McInnes, Healy, Melville, "UMAP: Uniform Manifold Approximation and
             Projection", 2018, with cosines; it keeps neighbours together, distances between
             clusters mean little.
-        training: (N, D) float32, N and D at least 3.
+        training: (N, D) float32, N and D at least 2.
         others: (M, D) float32.
 
     Raises:
@@ -48,16 +49,25 @@ def feature_map(kind: Kind, training: Floats, others: Floats) -> FeatureMap:
 
 
 def _pca(training: Floats, others: Floats) -> FeatureMap:
-    from sklearn.decomposition import PCA
-
-    # ARPACK finds the two directions alone; each one's largest loading is positive.
-    pca = PCA(2, svd_solver="arpack", random_state=SEED)
-    placed = pca.fit_transform(training)
+    centre = training.mean(axis=0)
+    centred = torch.from_numpy(training - centre)
+    # Halko, Martinsson, Tropp, "Finding Structure with Randomness", 2011, algorithm 4.4: a basis of
+    # a few more directions, with enough iterations that the first two have settled.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        size = min(8, *centred.shape)
+        _, singular, basis = torch.pca_lowrank(centred, size, center=False, niter=30)
+    either_sign = basis[:, :2]
+    # Each one's largest loading is positive.
+    largest = either_sign.gather(0, either_sign.abs().argmax(dim=0, keepdim=True))
+    directions = (either_sign * largest.sign()).numpy()
+    shares = singular[:2].square() / centred.square().sum()
     first, second = (
         f"{number} component, {100 * share:.0f} % of the variance"
-        for number, share in zip(("1st", "2nd"), pca.explained_variance_ratio_, strict=True)
+        for number, share in zip(("1st", "2nd"), shares.tolist(), strict=True)
     )
-    return FeatureMap(placed, pca.transform(others), (first, second))
+    placed, others_placed = centred.numpy() @ directions, (others - centre) @ directions
+    return FeatureMap(placed, others_placed, (first, second))
 
 
 def _umap(training: Floats, others: Floats) -> FeatureMap:

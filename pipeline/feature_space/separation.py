@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from pipeline.feature_space.neighbours import K, cosines, unit_length
@@ -72,11 +71,33 @@ def separation(pool: Pool) -> Separation:
     for rows, cosine in cosines(features, features):
         same_video = video[rows, None] == video
         same_phase = label[rows, None] == label
-        elsewhere.add(cosine, same_phase, ~same_video, 1, all_alike)
+        near = _Nearest.of(cosine, ~same_video, 1)
+        elsewhere.add(near, same_phase, all_alike)
         apart = ~same_video | ((time_s[rows, None] - time_s).abs() > NEAR_S)
-        phase.add(cosine, same_phase, apart, K, by_video)
-        own.add(cosine, same_video, apart, K, by_label)
+        near = _Nearest.of(cosine, apart, K)
+        phase.add(near, same_phase, by_video)
+        own.add(near, same_video, by_label)
     return Separation(elsewhere.share(), phase.share(), own.share())
+
+
+@dataclass(frozen=True)
+class _Nearest:
+    """The neighbours of a block of frames.
+
+    Attributes:
+        index: (B, k).
+        there: (B, k), False where fewer than k frames are allowed.
+        allowed: (B, N), who may be a neighbour.
+    """
+
+    index: torch.Tensor
+    there: torch.Tensor
+    allowed: torch.Tensor
+
+    @classmethod
+    def of(cls, cosine: torch.Tensor, allowed: torch.Tensor, k: int) -> "_Nearest":
+        top = cosine.masked_fill(~allowed, -torch.inf).topk(min(k, cosine.shape[1]), dim=1)
+        return cls(top.indices, top.values.isfinite(), allowed)
 
 
 class _Mean:
@@ -86,36 +107,21 @@ class _Mean:
         self._found: list[torch.Tensor] = []
         self._chance: list[torch.Tensor] = []
 
-    def add(
-        self,
-        cosine: torch.Tensor,
-        has: torch.Tensor,
-        allowed: torch.Tensor,
-        k: int,
-        groups: torch.Tensor,
-    ) -> None:
+    def add(self, near: _Nearest, has: torch.Tensor, groups: torch.Tensor) -> None:
         """One block.
 
         Args:
-            cosine: (B, N).
+            near: The neighbours.
             has: (B, N), who has the property.
-            allowed: (B, N), who may be a neighbour.
-            k: Neighbours.
             groups: (N, G) one-hot; a random neighbour is drawn from the group of the found one.
         """
-        some = allowed.any(dim=1)
-        cosine, has, allowed = cosine[some], has[some], allowed[some]
-        top = cosine.masked_fill(~allowed, -torch.inf).topk(min(k, cosine.shape[1]), dim=1)
-        there = top.values.isfinite()
-        number = there.sum(dim=1)
-        self._found.append((has.gather(1, top.indices) & there).sum(dim=1) / number)
-        shares = ((has & allowed).float() @ groups) / (allowed.float() @ groups)  # (B, G)
-        chance = shares.gather(1, groups.argmax(dim=1)[top.indices])
-        self._chance.append(chance.where(there, 0).sum(dim=1) / number)
+        number = near.there.sum(dim=1)
+        self._found.append((has.gather(1, near.index) & near.there).sum(dim=1) / number)
+        shares = ((has & near.allowed).float() @ groups) / (near.allowed.float() @ groups)  # (B, G)
+        chance = shares.gather(1, groups.argmax(dim=1)[near.index])
+        self._chance.append(chance.where(near.there, 0).sum(dim=1) / number)
 
     def share(self) -> Share:
-        """The means over all frames of all blocks."""
-        found, chance = (torch.cat(parts).numpy() for parts in (self._found, self._chance))
-        if not len(found):
-            return Share(float("nan"), float("nan"))
-        return Share(float(np.mean(found, dtype=float)), float(np.mean(chance, dtype=float)))
+        """The means over all frames that have a neighbour."""
+        found, chance = torch.cat(self._found).double(), torch.cat(self._chance).double()
+        return Share(float(found.nanmean()), float(chance.nanmean()))

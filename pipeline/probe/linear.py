@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.feature_space.pool import Pool
 
-GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Values of C, the inverse strength of the L2 penalty, on features of unit variance."""
 
 FOLDS = 3

@@ -68,5 +68,7 @@ def test_a_pool_takes_evenly_spaced_labelled_frames_of_each_video():
     np.testing.assert_array_equal(pool.features[:, 0], pool.sample)
     assert pool.time_s[-1] == 4.5
     assert len(pooled([a, b])) == 210
-    both = pooled([a]).followed_by(pooled([b]))
-    np.testing.assert_array_equal(both.video, pooled([a, b]).video)
+    unlabelled = sequence("c", np.zeros((5, 1)), np.full(5, -1))
+    both = pooled([a, unlabelled]).followed_by(pooled([b]))
+    np.testing.assert_array_equal(both.video, pooled([a, unlabelled, b]).video)
+    assert both.videos == ("a", "c", "b")
