@@ -1,14 +1,13 @@
 """The command: every backbone's features, probed, into reports/probe.json."""
 
 import json
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -62,7 +61,7 @@ def probe(backbones: str | None, split: Split, report: Path = paths.PROBE) -> li
     torch.set_num_threads(read_runtime().thread_count)
     use_deterministic_kernels()
     rows = [_row(paths.FEATURES, None, split)] if backbones is None else _rows(backbones, split)
-    content = {"split": split, "backbones": [_without_nan(asdict(row)) for row in rows]}
+    content = {"split": split, "backbones": [asdict(row) for row in rows]}
     write_text(report, json.dumps(content, indent=2, sort_keys=True) + "\n")
     return rows
 
@@ -107,10 +106,3 @@ def _scratch() -> Iterator[Path]:
     store_root().mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="probe-", dir=store_root()) as folder:
         yield Path(folder)
-
-
-def _without_nan(node: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(node, dict):
-        return {key: _without_nan(value) for key, value in node.items()}
-    return None if isinstance(node, float) and math.isnan(node) else node

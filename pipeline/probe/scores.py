@@ -29,14 +29,12 @@ class Scores:
 
     Attributes:
         accuracy: Mean over videos.
-        low: Lower end of its 95 % interval, a bootstrap over videos; NaN for a single video.
-        high: Upper end.
+        interval: Ends of its 95 % interval, a bootstrap over videos; None for a single video.
         macro_f1: F1, mean over the videos for each phase, then over phases.
     """
 
     accuracy: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None
     macro_f1: float
 
 
@@ -108,11 +106,8 @@ def _matrices(
 def _scores(matrices: NDArray[np.int64]) -> Scores:
     once = frame_figures(matrices, every_video_once(len(matrices)))
     drawn = frame_figures(matrices, draw_videos(len(matrices), DRAWS))
-    nan = float("nan")
-    low, high = interval(drawn["frame.accuracy.mean"]) if len(matrices) > 1 else (nan, nan)
     return Scores(
         accuracy=float(once["frame.accuracy.mean"][0]),
-        low=low,
-        high=high,
+        interval=interval(drawn["frame.accuracy.mean"]) if len(matrices) > 1 else None,
         macro_f1=float(once["frame.f1.per_phase_mean"][0]),
     )

@@ -26,28 +26,28 @@ def show(rows: Sequence[Row], split: Split, md: bool) -> None:
 
 def table_of(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """Heads and one row per backbone; of several, the best linear accuracy is marked."""
-    best = max(row.probed.linear.accuracy for row in rows)
-    return [
-        HEADS,
-        *(
-            (
-                row.backbone,
-                row.weights,
-                str(row.dim),
-                percent(linear.accuracy),
-                "-"
-                if linear.low != linear.low
-                else f"{100 * linear.low:.1f} to {percent(linear.high)}",
-                percent(linear.macro_f1),
-                percent(row.probed.neighbours.accuracy),
-                "cached" if row.images_per_s is None else f"{row.images_per_s:.1f}",
-                f"{row.probe_ms:,}",
-                "best" if len(rows) > 1 and linear.accuracy == best else "",
-            )
-            for row in rows
-            for linear in [row.probed.linear]
-        ),
-    ]
+    best = max(rows, key=lambda row: row.probed.linear.accuracy)
+    return [HEADS, *(_cells(row, "best" if row is best and len(rows) > 1 else "") for row in rows)]
+
+
+def _cells(row: Row, mark: str) -> tuple[str, ...]:
+    linear = row.probed.linear
+    return (
+        row.backbone,
+        row.weights,
+        str(row.dim),
+        percent(linear.accuracy),
+        _interval(linear.interval),
+        percent(linear.macro_f1),
+        percent(row.probed.neighbours.accuracy),
+        "cached" if row.images_per_s is None else f"{row.images_per_s:.1f}",
+        f"{row.probe_ms:,}",
+        mark,
+    )
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "-" if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
 
 
 def notes(rows: Sequence[Row], split: Split) -> str:
