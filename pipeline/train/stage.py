@@ -110,7 +110,7 @@ def _fingerprint(
     return fingerprint(
         kind=kind,
         model=model.model_dump(),
-        train=params.model_dump(),
+        train=params.deciding(),
         seed=seed,
         training=[_identity(video) for video in training],
         validation=[_identity(video) for video in validation],
@@ -165,7 +165,7 @@ def _header(
         "weights_hash": first.weights_hash,
         "fps": first.fps,
         "seed": seed,
-        "train": params.model_dump(),
+        "train": params.deciding(),
         "epochs": len(trained.history),
         "best_epoch": trained.best_epoch,
     }

@@ -273,8 +273,8 @@ def test_a_killed_training_resumes_and_gives_the_bytes_of_an_undisturbed_one(
     finished = len(load_checkpoint(state)[1]["history"])
     assert 5 <= finished < 30
     seen = []
-    original = loop._train_epoch
-    monkeypatch.setattr(loop, "_train_epoch", lambda *a: seen.append(1) or original(*a))
+    original = loop.train_epoch
+    monkeypatch.setattr(loop, "train_epoch", lambda *a: seen.append(1) or original(*a))
     stage.run()
     assert len(seen) == 30 - finished
     assert not state.exists()
@@ -393,7 +393,7 @@ def test_a_window_without_labels_moves_no_weight_and_does_not_count(project, mon
     weights = torch.tensor(loop.class_weights("median", sequence.labels, 3)).float()
     labels = torch.from_numpy(sequence.labels)[None]
     expected = [
-        loop.sequence_loss([outputs.logits[0][:, part]], labels[:, part], weights).item()
+        loop.SequenceLoss(weights)([outputs.logits[0][:, part]], labels[:, part]).item()
         for part in (slice(0, 16), slice(32, 48))
     ]
     assert result.history[0].train_loss == pytest.approx(np.mean(expected), abs=1e-5)

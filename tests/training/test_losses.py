@@ -4,7 +4,7 @@ from torch.nn import functional
 
 from pipeline.training.class_weights import class_weights
 from pipeline.training.frame_loss import FrameLoss
-from pipeline.training.sequence_loss import sequence_loss
+from pipeline.training.sequence_loss import SequenceLoss
 
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5])
 
@@ -29,8 +29,8 @@ def test_the_loss_of_sequences_is_torchs_over_labelled_frames_and_the_mean_over_
         functional.cross_entropy(x.flatten(0, 1), labels.flatten(), WEIGHTS, ignore_index=-1)
         for x in (one, two)
     ]
-    torch.testing.assert_close(sequence_loss([one, two], labels, WEIGHTS), sum(expected) / 2)
-    assert sequence_loss([one], torch.full((2, 9), -1), WEIGHTS) == 0
+    torch.testing.assert_close(SequenceLoss(WEIGHTS)([one, two], labels), sum(expected) / 2)
+    assert SequenceLoss(WEIGHTS)([one], torch.full((2, 9), -1)) == 0
 
 
 def test_the_loss_of_frames_is_torchs_and_the_sum_of_its_parts():
