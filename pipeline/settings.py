@@ -126,7 +126,8 @@ def _explain(model: type[BaseModel], section: str, item: Any) -> str:
         allowed = _fields(model, item["loc"][:-1])
         near = difflib.get_close_matches(str(item["loc"][-1]), allowed, n=1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
-        return f"{where}: unknown key.{hint} Allowed: {', '.join(allowed)}."
+        others = f" Allowed: {', '.join(allowed)}." if allowed else ""
+        return f"{where}: unknown key.{hint}{others}"
     if item["type"] == "missing":
         return f"{where}: missing."
     message = str(item["msg"]).removeprefix("Value error, ")

@@ -107,15 +107,16 @@ def train(
         if number < resumed:
             continue
         network.begin_phase(name)
-        average = WeightAverage(network, params.ema) if params.ema else None
+        own = params.of_phase(name)
+        average = WeightAverage(network, own.ema) if own.ema else None
         in_training = average or network  # what a resumed training needs
         validated = average.mean if average else network
         optimizer = optimizer_of(
-            params.optimizer,
+            own.optimizer,
             [parameter for parameter in network.parameters() if parameter.requires_grad],
-            params.lr,
-            params.weight_decay,
-            params.decay,
+            own.lr,
+            own.weight_decay,
+            own.decay,
         )
         if number == resumed:
             best = state.load(in_training, optimizer)
@@ -123,32 +124,32 @@ def train(
             begun.append(len(history))
         rows = history[begun[-1] :]
         rates = Rates(
-            params.scheduler,
-            params.lr,
-            params.epochs,
-            params.warmup,
-            params.plateau_factor,
-            params.plateau_patience,
+            own.scheduler,
+            own.lr,
+            own.epochs,
+            own.warmup,
+            own.plateau_factor,
+            own.plateau_patience,
         )
         for row in rows:
             rates.advance(row.val_loss)
 
-        while not is_finished(rows, params.epochs, params.early_stop, params.monitor):
+        while not is_finished(rows, own.epochs, own.early_stop, own.monitor):
             epoch = len(history) + 1
             seed_everything(derived_seed(seed, "epoch", epoch))
             for group in optimizer.param_groups:
                 group["lr"] = rates.now
-            seen = batches(training, params, network.standardise, seed, epoch)
-            loss = train_epoch(network, average, optimizer, seen, loss_of, params)
+            seen = batches(training, own, network.standardise, seed, epoch)
+            loss = train_epoch(network, average, optimizer, seen, loss_of, own)
             check_finite("train: the loss", loss, epoch, _ADVICE)
             row = Epoch(epoch, rates.now, rounded(loss))
             if validation:
-                row = validate(validated, validation, loss_of, params, row)
+                row = validate(validated, validation, loss_of, own, row)
                 check_finite("train: the validation loss", row.val_loss, epoch, _ADVICE)
             rates.advance(row.val_loss)
             history.append(row)
             rows.append(row)
-            if best_epoch(rows, params.monitor) == len(rows):
+            if best_epoch(rows, own.monitor) == len(rows):
                 best = copied(validated)
             if state.is_due():
                 header = {"history": [asdict(row) for row in history], "begun": begun}

@@ -36,6 +36,18 @@ class AugmentParams(Section):
         return self != AugmentParams()
 
 
+class PhaseParams(Section):
+    """What one training phase of a network has of its own; null: as all.
+
+    Attributes:
+        epochs: At most.
+        lr: Learning rate.
+    """
+
+    epochs: int | None = Field(None, ge=1)
+    lr: Number | None = Field(None, gt=0)
+
+
 class TrainParams(Section):
     """How the temporal network is trained; docs/training.md has the same as a table.
 
@@ -66,6 +78,8 @@ class TrainParams(Section):
         accumulate: Batches, or their windows, whose mean gradient one step takes.
         precision: fp32, or bfloat16 where torch's autocast takes it, with weights in fp32.
         augment: See there.
+        phases: By the name of a training phase, for networks that have several: transsvnet's are
+            `tcn` and `transformer`.
     """
 
     epochs: int = Field(100, ge=1)
@@ -93,6 +107,7 @@ class TrainParams(Section):
     accumulate: int = Field(1, ge=1)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     augment: AugmentParams = AugmentParams()
+    phases: dict[str, PhaseParams] = Field({})
 
     # Keys that only one choice reads: (key, value) of the choice, and what is read for it alone.
     _READ_FOR: ClassVar = {
@@ -109,9 +124,10 @@ class TrainParams(Section):
 
     @model_validator(mode="after")
     def _schedule_has_its_epochs(self) -> Self:
-        if self.warmup >= self.epochs:
+        fewest = min(self.of_phase(name).epochs for name in ("", *self.phases))
+        if self.warmup >= fewest:
             raise ValueError(
-                f"warmup is {self.warmup}, but there are {self.epochs} epochs: the schedule would "
+                f"warmup is {self.warmup}, but there are {fewest} epochs: the schedule would "
                 "never begin. Lower warmup, or raise epochs"
             )
         if self.scheduler == "one_cycle" and self.warmup:
@@ -119,12 +135,17 @@ class TrainParams(Section):
                 f"warmup is {self.warmup}, but scheduler: one_cycle warms up by itself. "
                 "Set warmup: 0, or scheduler: cosine"
             )
-        if self.scheduler == "one_cycle" and self.epochs < 4:
+        if self.scheduler == "one_cycle" and fewest < 4:
             raise ValueError(
-                f"scheduler: one_cycle needs 4 epochs to rise and fall, but there are "
-                f"{self.epochs}. Raise epochs, or set scheduler: constant"
+                f"scheduler: one_cycle needs 4 epochs to rise and fall, but there are {fewest}. "
+                "Raise epochs, or set scheduler: constant"
             )
         return self
+
+    def of_phase(self, name: str) -> Self:
+        """These, with what one training phase of the network has of its own."""
+        own = self.phases.get(name, PhaseParams())
+        return self.model_copy(update=own.model_dump(exclude_none=True))
 
     def deciding(self) -> dict[str, Any]:
         """The keys that decide the weights: those that the chosen options read.

@@ -59,9 +59,10 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     torch.set_num_threads(runtime.thread_count)
     use_deterministic_kernels()
     network = initial_network(KINDS[kind], model, len(classes), training, seed)
+    _check_phases(kind, network, params)
     name = _fingerprint(kind, model, params, seed, training, validation, classes)
     store = Store("train", "safetensors")
-    epochs = params.epochs * len(network.training_phases)
+    epochs = sum(params.of_phase(phase).epochs for phase in network.training_phases)
     with store.claimed(name):
         found = store.has(name)
         with Reporter("train", epochs, "none" if found else runtime.progress, curves) as report:
@@ -95,6 +96,15 @@ def _check(training: list[Video], validation: list[Video], params: TrainParams) 
             f"{params.early_stop}. Give val a video (split in params.yaml), or set "
             "train.early_stop: 0, which trains all epochs and keeps the last weights."
         )
+
+
+def _check_phases(kind: str, network: TemporalModule, params: TrainParams) -> None:
+    for name in params.phases:
+        if name not in network.training_phases:
+            raise PipelineError(
+                f"params.yaml: train.phases: found {name}, but model.kind: {kind} is trained in "
+                f"{', '.join(network.training_phases)}."
+            )
 
 
 def _fingerprint(

@@ -295,6 +295,27 @@ def test_without_validation_the_way_out_is_named_and_taken(project):
     assert "epoch 4/4, no validation" in stage.run()
 
 
+def test_a_training_phase_that_the_network_has_not_is_named(project):
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("lr: 0.01", "lr: 0.01, phases: {tcn: {lr: 0.1}}"))
+    with pytest.raises(
+        PipelineError, match=r"train\.phases: found tcn, but model\.kind: rnn is trained in all\."
+    ):
+        stage.run()
+
+
+def test_a_key_at_its_default_changes_neither_the_result_nor_its_name(project, monkeypatch):
+    settings(epochs=2)
+    stage.run()
+    first = outputs()
+    no_training(monkeypatch)
+    text = Path("params.yaml").read_text()
+    defaults = "ema: null, warmup: 0, decay: all, accumulate: 1, augment: {noise: 0.0}, phases: {}"
+    Path("params.yaml").write_text(text.replace("lr: 0.01", f"lr: 0.01, {defaults}"))
+    stage.run()
+    assert outputs() == first
+
+
 def test_features_of_other_parameters_are_named(project):
     add_video("b", 1, 36, weights="x" * 64)
     with pytest.raises(

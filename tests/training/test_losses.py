@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional
 
@@ -61,3 +62,23 @@ def test_the_focal_loss_without_focus_is_the_cross_entropy():
 
     torch.testing.assert_close(focal(0.0), functional.cross_entropy(logits, labels, WEIGHTS))
     assert focal(2.0) < focal(0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "of_frames"),
+    [
+        ({"label_smoothing": 0.1}, ("cross_entropy", 0.1, 0.0)),
+        ({"kind": "focal", "focal_gamma": 1.5}, ("focal", 0.0, 1.5)),
+    ],
+)
+def test_the_loss_of_sequences_is_that_of_their_labelled_frames(values, of_frames):
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 9, 3), torch.randint(0, 3, (2, 9))
+    labels[0, 4:] = -1
+    known = labels >= 0
+    frames, classes = logits[known], labels[known]
+    none, whole = torch.zeros(len(classes), 0), (WEIGHTS[classes].sum().item(), 1.0)
+    kind, smoothing, gamma = of_frames
+    expected = FrameLoss(WEIGHTS, kind, smoothing, gamma, 0.0)((frames, none), classes, none, whole)
+    torch.testing.assert_close(SequenceLoss(WEIGHTS, **values)([logits], labels), expected)
+    assert SequenceLoss(WEIGHTS, **values)([logits], torch.full((2, 9), -1)) == 0
