@@ -12,7 +12,6 @@ from pipeline.training.cross_entropy import UNLABELLED
 from pipeline.training.history import Epoch, validated
 from pipeline.training.optimizers import step
 from pipeline.training.sequence_loss import SequenceLoss
-from pipeline.training.weight_average import WeightAverage
 
 if TYPE_CHECKING:
     from pipeline.sequences import Sequence as Video
@@ -25,7 +24,6 @@ _VALIDATED_AT_ONCE = {"cpu": 1, "cuda": 16}
 
 def train_epoch(
     network: TemporalModule,
-    average: WeightAverage | None,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[list["Video | Variant"]],
     loss_of: SequenceLoss,
@@ -35,7 +33,6 @@ def train_epoch(
 
     Args:
         network: What is trained.
-        average: Of its weights, if there is one; takes part in each step.
         optimizer: Of the network's parameters.
         batches: Videos of the epoch.
         loss_of: Its class weights lie on the device.
@@ -69,12 +66,8 @@ def train_epoch(
             if passes == params.accumulate:
                 step(optimizer, passes, params.clip_norm)
                 passes = 0
-                if average is not None:
-                    average.update()
     if passes:  # fewer are left at the end; their mean counts like any other
         step(optimizer, passes, params.clip_norm)
-        if average is not None:
-            average.update()
     return torch.stack(losses).mean().item()
 
 

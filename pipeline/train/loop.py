@@ -118,6 +118,8 @@ def train(
             own.weight_decay,
             own.decay,
         )
+        if average:
+            average.follow(optimizer)
         if number == resumed:
             best = state.load(in_training, optimizer)
         else:
@@ -140,7 +142,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rates.now
             seen = batches(training, own, network.standardise, seed, epoch)
-            loss = train_epoch(network, average, optimizer, seen, loss_of, own)
+            loss = train_epoch(network, optimizer, seen, loss_of, own)
             check_finite("train: the loss", loss, epoch, _ADVICE)
             row = Epoch(epoch, rates.now, rounded(loss))
             if validation:

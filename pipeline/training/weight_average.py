@@ -37,9 +37,13 @@ class WeightAverage(nn.Module):
         self.decay = decay
         self.register_buffer("steps", torch.tensor(0))
 
+    def follow(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take in the weights after each step of this optimizer."""
+        optimizer.register_step_post_hook(lambda *_: self.update())
+
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights after one more step of the optimizer."""
+        """Take in the weights as they are now."""
         self.steps += 1
         steps = int(self.steps)
         share = 1 - min(self.decay, (1 + steps) / (10 + steps))

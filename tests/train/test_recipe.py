@@ -153,7 +153,7 @@ def gradients(net, batches, **values):
             kept.update({n: p.grad.clone() for n, p in net.named_parameters()})
 
     optimizer = Reads(net.parameters(), lr=1.0)
-    train_epoch(net, None, optimizer, iter(batches), SequenceLoss(torch.ones(3)), params)
+    train_epoch(net, optimizer, iter(batches), SequenceLoss(torch.ones(3)), params)
     return kept
 
 
@@ -189,7 +189,7 @@ def test_what_is_left_at_an_epochs_end_makes_a_step_of_its_own(monkeypatch):
     params = TrainParams(accumulate=3, clip_norm=1e9)
     loss_of = SequenceLoss(torch.ones(3))
     same_video = [[video(1)] for _ in range(5)]
-    train_epoch(net, None, Counts(net.parameters(), lr=0.1), iter(same_video), loss_of, params)
+    train_epoch(net, Counts(net.parameters(), lr=0.1), iter(same_video), loss_of, params)
     assert len(steps) == 2
     assert steps[0] == pytest.approx(steps[1], rel=1e-4)  # both are means over their passes
 
