@@ -39,14 +39,16 @@ def candidates(text: str) -> list[Candidate]:
 
     Args:
         text: For example `resnet50=IMAGENET1K_V2,resnet18`; a name without weights gets those of
-            backbone.weights in params.yaml.
+            backbone.weights in params.yaml, and random ones where these are a hybrid's list.
 
     Raises:
         PipelineError: No family has a name, or its networks read clips.
     """
     rule = read_section(BackboneParams, "backbone").weights
+    # A hybrid's list of weights belongs to its own networks.
+    usual = rule if isinstance(rule, str) else "random"
     pairs = (item.strip().partition("=") for item in text.split(","))
-    found = [Candidate(name.strip(), weights.strip() or rule) for name, _, weights in pairs]
+    found = [Candidate(name.strip(), weights.strip() or usual) for name, _, weights in pairs]
     for candidate in found:
         try:
             clips = reads_clips(candidate.name)
