@@ -45,7 +45,7 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     tensors, transform = initial.tensors, initial.transform.cropped(params.crop)
     # Before hours of training: these frames may be what is missing.
     others = _frames_to_adapt_to(params.adabn) if params.adapts else None
-    header = _header(params, initial)
+    header = header_of(params, initial)
     done = ""
     if params.finetunes:
         tuning = _fine_tuning(params, initial, derived_seed(seed, "finetune"))
@@ -69,7 +69,7 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     return f"{output}: {params.network}, weights {header['weights']}{done}, {header['dim']}-d"
 
 
-def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
+def header_of(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
     """All that leads from an image to features, and what was done to the weights; no paths."""
     header = {
         "name": params.network,
