@@ -1,0 +1,70 @@
+"""Both trained networks from models/, which must belong together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import paths
+from pipeline.checkpoint import load_checkpoint, tensors_hash
+from pipeline.errors import PipelineError
+from pipeline.networks.backbones import build_backbone, reads_clips
+from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.backbones.transform_record import read_transform
+from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.networks.temporal.params import rebuilt
+
+
+@dataclass(frozen=True)
+class Models:
+    """What leads from an image to logits, on the CPU: a few frames need no GPU, and their pictures
+    are then the same with and without one.
+
+    Attributes:
+        backbone: In evaluation mode, without gradients of its own.
+        transform: What its weights expect of an image, before the crop of the features.
+        weights_hash: Of its tensors.
+        temporal: In evaluation mode, without gradients of its own.
+        header: Of models/temporal.safetensors.
+    """
+
+    backbone: Backbone
+    transform: Transform
+    weights_hash: str
+    temporal: TemporalModule
+    header: Mapping[str, Any]
+
+
+def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL) -> Models:
+    """The networks of models/.
+
+    Raises:
+        PipelineError: One is missing or damaged, the temporal model was trained on another
+            backbone's features, or the backbone reads clips.
+    """
+    tensors, described = load_checkpoint(backbone)
+    weights, header = load_checkpoint(temporal)
+    if reads_clips(described["name"]):
+        raise PipelineError(
+            f"{backbone}: {described['name']} reads clips; only backbones that read single images "
+            "can be explained."
+        )
+    weights_hash = tensors_hash(tensors)
+    if weights_hash != header["weights_hash"]:
+        raise PipelineError(
+            f"{backbone}: holds backbone {weights_hash[:12]}, but {temporal} was trained on "
+            f"features of {header['weights_hash'][:12]}. Run `dvc repro`."
+        )
+    built = build_backbone(described["name"])
+    built.network.load_state_dict(tensors)
+    built.network.eval().requires_grad_(False)
+    network = rebuilt(header)
+    network.load_state_dict(weights)
+    return Models(
+        backbone=built,
+        transform=read_transform(described["transform"]),
+        weights_hash=weights_hash,
+        temporal=network.eval().requires_grad_(False),
+        header=header,
+    )

@@ -1,0 +1,135 @@
+"""One frame's way through backbone and temporal model, kept so that a logit leads back to maps.
+
+The logits are those of the trained temporal model at that frame, with all that it remembers of the
+frames before, and not those of a classifier trained for the explanation.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.saliency.gradcam import Method, relative
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a logit can be led back to.
+
+    Attributes:
+        label: Which part of the backbone it is; empty where there is only one.
+        outputs: What the last block returned and what it was given, both before the feature in the
+            graph. The feature of a transformer with a class token depends on the first one by that
+            token alone, so that its patches have a gradient in the second one only.
+        maps: Either of them to a map (1, K, h, w). It only moves values, so that it turns gradients
+            into the map's gradients as well.
+    """
+
+    label: str
+    outputs: Sequence[torch.Tensor]
+    maps: Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One frame's logits, and the parts of the backbone that they lead back to.
+
+    Attributes:
+        logits: (C,), differentiable.
+        parts: At least one, unless the backbone has no maps.
+    """
+
+    logits: torch.Tensor
+    parts: Sequence[Part]
+
+    def heat(self, part: Part, class_number: int, method: Method) -> torch.Tensor:
+        """Where in the image a class comes from.
+
+        Args:
+            part: One of `parts`.
+            class_number: Whose logit.
+            method: Of gradcam.py.
+
+        Returns:
+            (h, w), 0 to 1; zero everywhere where nothing speaks for the class.
+        """
+        logit = self.logits[class_number]
+        for output in part.outputs:
+            (gradient,) = torch.autograd.grad(logit, output, retain_graph=True)
+            gradients = part.maps(gradient)
+            if gradients.any():
+                return relative(method(part.maps(output.detach()), gradients))[0]
+        return torch.zeros_like(gradients[0, 0])
+
+
+def trace(
+    backbone: Backbone,
+    temporal: TemporalModule,
+    image: torch.Tensor,
+    features: torch.Tensor,
+    sample: int,
+) -> Trace:
+    """One frame through both networks.
+
+    Args:
+        backbone: Of images, in evaluation mode.
+        temporal: In evaluation mode.
+        image: (1, 3, H, W) float, normalised.
+        features: (T, D) float, of the whole video; the frame's own row is not read.
+        sample: The frame's row.
+    """
+    feature, parts = _encoded(backbone, image)
+    return Trace(logits_at(temporal, features, sample, feature), parts)
+
+
+def _encoded(backbone: Backbone, image: torch.Tensor) -> tuple[torch.Tensor, list[Part]]:
+    """The feature (D,), and what it was pooled from."""
+    *earlier, last = backbone.blocks()
+    with torch.no_grad():
+        given = image
+        for block in earlier:
+            given = block(given)
+    # Gradients start here: nothing asks for those of the layers before.
+    given = given.detach().requires_grad_()
+    returned = last(given)
+    feature = backbone.pool(returned)[0]
+    if backbone.maps is None:
+        return feature, []
+    return feature, [Part("", (returned, given), backbone.maps)]
+
+
+def logits_at(
+    temporal: TemporalModule, features: torch.Tensor, sample: int, feature: torch.Tensor
+) -> torch.Tensor:
+    """The temporal model's logits (C,) at a frame, differentiable in that frame's feature.
+
+    A causal network reads the frames before without gradients and, where it carries a state, the
+    frame itself as its continuation: the gradient then costs one step, however long the video is.
+
+    Args:
+        temporal: In evaluation mode.
+        features: (T, D) float, of the whole video; the frame's own row is not read.
+        sample: The frame's row.
+        feature: (D,), takes the place of that row.
+    """
+    before, after = features[:sample], features[sample + 1 :]
+    if temporal.causal:
+        after = after[:0]
+        if temporal.receptive_field is not None:
+            before = before[max(0, sample + 1 - temporal.receptive_field) :]
+        if len(before):
+            with torch.no_grad():
+                state = temporal(before[None], _mask(before)).state
+            if state is not None:
+                here = feature[None]
+                logits: torch.Tensor = temporal(here[None], _mask(here), state).logits[-1]
+                return logits[0, 0]
+    whole = torch.cat((before, feature[None], after))
+    logits = temporal(whole[None], _mask(whole)).logits[-1]
+    return logits[0, len(before)]
+
+
+def _mask(features: torch.Tensor) -> torch.Tensor:
+    return torch.ones(1, len(features), dtype=torch.bool)
