@@ -7,17 +7,20 @@ from pathlib import Path
 import cv2
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.drawing.png import hide_box, save
 
-# Its blues, greens and yellows occur nowhere in tissue, and colour-blind people can tell them apart.
-COLOURS = "viridis"
+# Dark to bright, so that colour-blind people and black-and-white prints can read it too.
+COLOURS = "inferno"
+_SIDE = 2
+"""Inches of a heat map."""
 # How much of the colour covers the image: none at 0, so that it shows what it is, and never all.
-_COVER = 0.75
+_COVER = 0.8
+# How grey the image is below, so that the colours are those of the scale.
+_PALE = 0.85
 # Steps of heat: what differs in its last bits only, as between processors, is drawn alike.
 _STEPS = 100
 
@@ -36,8 +39,10 @@ def overlaid(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.
     size = (image.shape[1], image.shape[0])
     smooth = np.clip(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), 0, 1)
     colour = matplotlib.colormaps[COLOURS](smooth)[..., :3] * 255
-    cover = _COVER * np.sqrt(smooth)[..., None]
-    return np.asarray(np.round((1 - cover) * image + cover * colour), dtype=np.uint8)
+    cover = _COVER * smooth[..., None]
+    grey = image.mean(axis=2, keepdims=True)
+    below = _PALE * grey + (1 - _PALE) * image
+    return np.asarray(np.round((1 - cover) * below + cover * colour), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -70,45 +75,31 @@ def heat_picture(
         rows: Heat maps by what they show, by how they were made: one row each.
     """
     columns = max(len(row) for row in rows.values())
-    side = 2.6
-    width_of_frame = 1.25 * side * frame.shape[1] / frame.shape[0]
-    heading = 0.25 + 0.22 * len(title)
+    aspect = frame.shape[1] / frame.shape[0]
     picture = Figure(
-        figsize=(width_of_frame + columns * side + 0.9, len(rows) * (side + 0.45) + heading),
+        figsize=(_SIDE * (aspect + columns) + 0.9, (_SIDE + 0.2) * len(rows) + 0.9),
         layout="constrained",
     )
-    left, right = picture.subfigures(
-        1, 2, width_ratios=[width_of_frame, columns * side + 0.9], wspace=0.02
+    grid = picture.subplots(
+        len(rows), 1 + columns, squeeze=False, width_ratios=[aspect, *[1] * columns]
     )
-    axes = left.subplots()
-    _image(axes, frame)
-    axes.set_title("the frame", fontsize=9)
-    grid = right.subplots(len(rows), columns, squeeze=False)
-    for line, (method, panels) in zip(grid, rows.items(), strict=True):
-        for place in line[len(panels) :]:
-            place.set_visible(False)
-        for number, (place, (name, panel)) in enumerate(zip(line, panels.items(), strict=False)):
-            _image(place, overlaid(seen, panel.heat))
-            place.set_title(name, fontsize=9)
-            place.set_xlabel(panel.note, fontsize=8, color="#555555")
-            if number == 0:
-                place.set_ylabel(method, fontsize=10)
-    _scale(right, grid)
-    picture.suptitle("\n".join(title), fontsize=10, x=0.01, ha="left")
-    save(picture, path)
-
-
-def _image(axes: Axes, image: NDArray[np.uint8]) -> None:
-    axes.imshow(image, interpolation="lanczos")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    hide_box(axes)
-
-
-def _scale(figure: SubFigure, grid: NDArray[np.object_]) -> None:
-    """What the colours mean."""
-    bar = figure.colorbar(
-        ScalarMappable(cmap=COLOURS), ax=grid, ticks=[0, 0.5, 1], shrink=0.6, aspect=30
+    for axes in grid.flat:
+        hide_box(axes)
+        axes.set(xticks=[], yticks=[])
+    plain = {"the frame": frame, "what the backbone saw": seen}
+    for axes, (name, image) in zip(grid[:, 0], plain.items(), strict=False):
+        axes.imshow(image, interpolation="lanczos")
+        axes.set_title(f"{name}\n{image.shape[1]} x {image.shape[0]}", fontsize=9)
+    for line, (method, panels) in zip(grid[:, 1:], rows.items(), strict=True):
+        line[0].set_ylabel(method, fontsize=9)
+        for axes, (name, panel) in zip(line, panels.items(), strict=False):
+            axes.imshow(overlaid(seen, panel.heat), interpolation="lanczos")
+            axes.set_title(name, fontsize=9)
+            axes.set_xlabel(panel.note, fontsize=8, color="#555555")
+    bar = picture.colorbar(
+        ScalarMappable(cmap=COLOURS), ax=grid[:, 1:], ticks=[0, 0.5, 1], shrink=0.7, aspect=30
     )
     bar.set_label("share of the map's maximum", fontsize=8)
     bar.ax.tick_params(labelsize=8)
+    picture.suptitle("\n".join(title), fontsize=10, x=0.01, ha="left")
+    save(picture, path)

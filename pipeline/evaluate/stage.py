@@ -15,6 +15,7 @@ from pipeline.determinism import use_deterministic_kernels
 from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
 from pipeline.errors import PipelineError
 from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
+from pipeline.evaluate.evidence import evidence
 from pipeline.evaluate.facts import cost_in, facts, untrained
 from pipeline.evaluate.page import Errors, Page, Warnings, write_page
 from pipeline.evaluate.parameters import shown_parameters
@@ -176,11 +177,13 @@ def _errors(test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float)
         )
         for run in runs
     }
+    shown = {run: thumbnails(run, frames[run.video]) for run in runs}
+    heat = evidence([run for run in runs if shown[run]])
     return Errors(
         matrix=matrix,
         pairs=confused_pairs(matrix, CONFUSED_PAIRS),
         near=near_transitions(videos, fps, NEAR_S),
-        runs=[(run, thumbnails(run, frames[run.video])) for run in runs],
+        runs=[(run, shown[run], heat.get(run)) for run in runs],
         boundaries=boundaries_by_phase([(v.truth, v.prediction) for v in videos], classes, fps),
     )
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import paths
 from pipeline.errors import PipelineError
@@ -47,13 +49,13 @@ def thumbnails(
         frames_fingerprint: Of the frames that the video's features were made from.
         folder: Of the containers.
     """
-    samples = sorted({run.start, (run.start + run.end - 1) // 2, run.end - 1})
+    samples = sorted({run.start, run.middle, run.end - 1})
     try:
         with FrameFile(folder / f"{run.video}.h5") as frames:
             if frames.attributes.get("fingerprint") != frames_fingerprint:
                 return []
             return [
-                Thumbnail(float(frames.time_s[sample]), _small(frames, sample))
+                thumbnail(frames.image(sample), float(frames.time_s[sample]))
                 for sample in samples
                 if not frames.lost[sample]
             ]
@@ -61,12 +63,13 @@ def thumbnails(
         return []
 
 
-def _small(frames: FrameFile, sample: int) -> str:
-    image = frames.image(sample)
+def thumbnail(image: NDArray[np.uint8], time_s: float) -> Thumbnail:
+    """An image (H, W, 3) uint8 RGB, made small."""
     height = max(1, round(image.shape[0] * WIDTH_PX / image.shape[1]))
     small = cv2.resize(image, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)
     done, jpeg = cv2.imencode(
         ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     )
     assert done, "JPEG encoding of an 8-bit image cannot fail"
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
+    source = "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
+    return Thumbnail(time_s, source)

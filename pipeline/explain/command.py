@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pipeline import paths
 from pipeline.drawing.heat import Panel, heat_picture
 from pipeline.explain.request import clock, find_video, sample_at
@@ -44,12 +42,12 @@ def explain(asked: str, times: Sequence[str], output: Path) -> str:
         moment = read_moment(models, video, sample)
         at = clock(float(stored.time_s[sample]))
         path = output / f"{video}_{at.replace(':', '-')}.png"
-        lines.append(f"{_draw(path, models, moment, int(truth[sample]), f'{video}, {at}')}: {path}")
+        lines.append(_draw(path, models, moment, int(truth[sample]), f"{video}, {at}"))
     return "\n".join(lines)
 
 
 def _draw(path: Path, models: Models, moment: Moment, truth: int, where: str) -> str:
-    """Write the picture of a moment; what it shows, in a line.
+    """Write the picture of a moment; what it shows and where it is, in a line.
 
     Args:
         path: The PNG.
@@ -75,7 +73,7 @@ def _draw(path: Path, models: Models, moment: Moment, truth: int, where: str) ->
         name = models.backbone.name
         return f"{where}: {said}; {name} has neither maps nor attention that could be drawn"
     heat_picture(path, moment.frame, moment.seen, (where, said), rows)
-    return f"{where}: {said}"
+    return f"{where}: {said}: {path}"
 
 
 def _gradient_rows(
@@ -87,7 +85,7 @@ def _gradient_rows(
         for name, method in METHODS.items():
             row = rows.setdefault(" ".join(filter(None, (name, part.label))), {})
             for number, role in shown.items():
-                heat = moment.trace.heat(part, number, method).numpy().astype(np.float32)
+                heat = moment.trace.heat(part, number, method).numpy()
                 title = f"{classes[number]}\n{role}, {100 * moment.probabilities[number]:.0f} %"
                 row[title] = Panel(heat, "" if heat.any() else "nothing speaks for this phase")
     return rows

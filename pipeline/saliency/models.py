@@ -18,8 +18,9 @@ from pipeline.networks.temporal.params import rebuilt
 
 @dataclass(frozen=True)
 class Models:
-    """What leads from an image to logits, on the CPU: a few frames need no GPU, and their pictures
-    are then the same with and without one.
+    """What leads from an image to logits, on the CPU.
+
+    A few frames need no GPU, and their pictures are then the same with and without one.
 
     Attributes:
         backbone: In evaluation mode, without gradients of its own.

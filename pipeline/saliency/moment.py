@@ -21,12 +21,14 @@ class Moment:
     """A sample of a video, as both networks had it.
 
     Attributes:
+        time_s: Its presentation time.
         frame: (H, W, 3) uint8 RGB, whole.
         seen: (S, S, 3) uint8 RGB, what the backbone got to see of it, before normalisation.
         image: (1, 3, S, S) float, the same normalised.
         trace: Its logits and where they come from.
     """
 
+    time_s: float
     frame: NDArray[np.uint8]
     seen: NDArray[np.uint8]
     image: torch.Tensor
@@ -86,6 +88,7 @@ def read_moment(
     rows = torch.from_numpy(stored.features).float()
     rgb = prepared if transform.channels == "rgb" else prepared.flip(0)
     return Moment(
+        time_s=float(stored.time_s[sample]),
         frame=frame,
         seen=np.ascontiguousarray(rgb.permute(1, 2, 0).numpy()),
         image=image,

@@ -55,7 +55,7 @@ def patch_shares(flow: torch.Tensor) -> torch.Tensor | None:
     if prefix > _MOST_PREFIX_TOKENS:
         return None
     rows = flow[:, 0] if prefix else flow.mean(dim=1)
-    return rows[:, prefix:].unflatten(1, (side, side))
+    return rows[:, prefix:].reshape(-1, side, side)
 
 
 @torch.no_grad()
