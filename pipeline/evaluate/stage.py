@@ -171,13 +171,8 @@ def _errors(test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float)
     truth, prediction, _ = pooled(test)
     matrix = confusion(truth, prediction, len(classes))
     runs = worst_runs(test, WORST_RUNS)
-    frames = {
-        run.video: str(
-            read_attributes(paths.FEATURES / f"{run.video}.h5").get("frames_fingerprint", "")
-        )
-        for run in runs
-    }
-    shown = {run: thumbnails(run, frames[run.video]) for run in runs}
+    features = {run.video: read_attributes(paths.FEATURES / f"{run.video}.h5") for run in runs}
+    shown = {run: thumbnails(run, features[run.video]) for run in runs}
     heat = evidence([run for run in runs if shown[run]])
     return Errors(
         matrix=matrix,
