@@ -89,6 +89,8 @@ def heat_picture(
     plain = {"the frame": frame, "what the backbone saw": seen}
     for axes, (name, image) in zip(grid[:, 0], plain.items(), strict=False):
         axes.imshow(image, interpolation="lanczos")
+        axes.set_box_aspect(1 / aspect)  # of the frame, for both of them
+        axes.set_aspect("equal", adjustable="datalim")
         axes.set_title(f"{name}\n{image.shape[1]} x {image.shape[0]}", fontsize=9)
     for line, (method, panels) in zip(grid[:, 1:], rows.items(), strict=True):
         line[0].set_ylabel(method, fontsize=9)

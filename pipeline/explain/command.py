@@ -63,8 +63,8 @@ def _draw(path: Path, models: Models, moment: Moment, truth: int, where: str) ->
         f"predicted {classes[prediction]} with {100 * share[prediction]:.0f} %"
     )
     shown = {prediction: "predicted"}
-    if truth >= 0 and truth != prediction:
-        shown[truth] = "true"
+    if truth >= 0:
+        shown[truth] = "true" if truth != prediction else "true and predicted"
     rows = _gradient_rows(moment, classes, shown)
     attention = attention_heat(models, moment)
     if attention is not None:

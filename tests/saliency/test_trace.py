@@ -1,0 +1,176 @@
+"""The gradient that leads from a temporal model's logit back to a backbone's map."""
+
+import pytest
+import torch
+from captum.attr import LayerGradCam
+from torch import nn
+from torch.nn import functional
+from toys import CLASSES, FORMS, convolutions, logits_of_video, temporal, transformer
+
+from pipeline.networks.backbones import build_backbone
+from pipeline.saliency.gradcam import METHODS, grad_cam
+from pipeline.saliency.trace import logits_at, trace
+
+T = 30
+
+
+def named(form):
+    return "-".join([form[0], *(str(value) for value in form[1].values())])
+
+
+@pytest.fixture(params=FORMS, ids=named)
+def networks(request):
+    """A backbone and a temporal network in double precision, standardisation included."""
+    torch.manual_seed(3)
+    backbone = convolutions()
+    backbone.network.double()
+    network = temporal(request.param, backbone.dim).double()
+    network.standardise.fit(torch.randn(backbone.dim), torch.rand(backbone.dim) * 0.1 + 0.05)
+    return backbone, network
+
+
+@pytest.fixture
+def image():
+    return torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)).double()
+
+
+@pytest.fixture
+def features():
+    return torch.randn(T, 6, generator=torch.Generator().manual_seed(2)).double()
+
+
+def with_row(features, sample, row):
+    return torch.cat((features[:sample], row[None], features[sample + 1 :]))
+
+
+@pytest.mark.parametrize("sample", [0, 1, 17, T - 1])
+def test_logits_are_those_of_the_whole_video(networks, features, sample):
+    _, network = networks
+    row = torch.randn(6, generator=torch.Generator().manual_seed(4)).double()
+    expected = logits_of_video(network, with_row(features, sample, row))[sample]
+    torch.testing.assert_close(logits_at(network, features, sample, row), expected)
+
+
+def test_the_gradient_is_the_directional_derivative_of_the_whole_video(networks, image, features):
+    backbone, network = networks
+    sample, step = 17, 1e-6
+    found = trace(backbone, network, image, features, sample)
+    (part,) = found.parts
+    (gradient,) = torch.autograd.grad(found.logits[1], part.outputs[0], retain_graph=True)
+    with torch.no_grad():
+        seen = backbone.blocks()[1](backbone.blocks()[0](image))
+        way = torch.randn(seen.shape, generator=torch.Generator().manual_seed(5)).double()
+
+        def logit(maps):
+            return logits_of_video(network, with_row(features, sample, backbone.pool(maps)[0]))[
+                sample, 1
+            ]
+
+        slope = (logit(seen + step * way) - logit(seen - step * way)) / (2 * step)
+    torch.testing.assert_close((gradient * way).sum(), slope, rtol=1e-6, atol=1e-9)
+
+
+class _Video(nn.Module):
+    """One image among the features of a video, to the logits there: both networks as one."""
+
+    def __init__(self, backbone, network, features, sample):
+        super().__init__()
+        self.backbone, self.temporal = backbone.network, network
+        self.features, self.sample = features, sample
+
+    def forward(self, image):
+        row = self.backbone(image)[0]
+        logits = logits_of_video(self.temporal, with_row(self.features, self.sample, row))
+        return logits[self.sample][None]
+
+
+def test_captum_finds_the_same_through_both_networks(networks, image, features):
+    backbone, network = networks
+    found = trace(backbone, network, image, features, 17)
+    other = LayerGradCam(_Video(backbone, network, features, 17), backbone.blocks()[-1])
+    hottest = 0.0
+    for number in range(CLASSES):
+        expected = other.attribute(image, target=number, relu_attributions=True)[0, 0]
+        expected = expected.detach()
+        hottest = max(hottest, float(expected.max()))
+        expected = expected / expected.max() if expected.any() else expected
+        torch.testing.assert_close(found.heat(found.parts[0], number, grad_cam), expected)
+    assert hottest > 0
+
+
+def test_captum_finds_the_same_in_a_resnet():
+    torch.manual_seed(0)
+    backbone = build_backbone("resnet18")
+    backbone.network.eval()
+    network = temporal(FORMS[0], backbone.dim)
+    image, features = torch.randn(1, 3, 64, 64), torch.rand(9, backbone.dim)
+    found = trace(backbone, network, image, features, 6)
+    other = LayerGradCam(_Video(backbone, network, features, 6), backbone.network.layer4)
+    # Some class has a map that is not empty.
+    expected = [other.attribute(image, target=c, relu_attributions=True)[0, 0] for c in range(3)]
+    number = max(range(3), key=lambda c: expected[c].max())
+    torch.testing.assert_close(
+        found.heat(found.parts[0], number, grad_cam),
+        (expected[number] / expected[number].max()).detach(),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
+def test_patches_of_a_transformer_with_a_class_token_have_a_map():
+    """In the output of its last block only the token leads on to the feature."""
+    torch.manual_seed(0)
+    backbone = transformer()
+    network = temporal(FORMS[0], backbone.dim)
+    image, features = torch.randn(1, 3, 16, 16), torch.randn(5, backbone.dim)
+    found = trace(backbone, network, image, features, 3)
+    expected = logits_of_video(network, with_row(features, 3, backbone.network(image)[0]))[3]
+    torch.testing.assert_close(found.logits, expected)
+    (part,) = found.parts
+    (gradient,) = torch.autograd.grad(found.logits[0], part.outputs[0], retain_graph=True)
+    assert gradient.any() and not part.maps(gradient).any()
+    heat = [found.heat(part, number, grad_cam) for number in range(CLASSES)]
+    assert all(one.shape == (4, 4) for one in heat) and any(one.any() for one in heat)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("form", FORMS, ids=named)
+def test_the_map_is_hottest_where_a_bright_square_alone_decides(form, method):
+    """Videos of noise, a backbone that sees brightness alone, and class 1 where a square is."""
+    torch.manual_seed(0)
+    backbone = convolutions(4)
+    with torch.no_grad():
+        for layer in backbone.network.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.weight.fill_(1 / layer.weight[0].numel())
+                layer.bias.fill_(-0.5 if layer.in_channels == 3 else 0.0)
+    network = temporal(form, backbone.dim)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    # Each class by itself: a softmax could let the others' logits fall instead of this one rise.
+    labels = functional.one_hot(torch.tensor([0, 0, 0, 1, 1, 1]), CLASSES).float()
+    network.standardise.fit(torch.full((4,), 0.02), torch.full((4,), 0.02))
+    for _ in range(40):
+        video, _ = _video_with_square()
+        logits = logits_of_video(network, backbone.network(video).detach())
+        loss = functional.binary_cross_entropy_with_logits(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.4
+    for _ in range(5):
+        video, (top, left) = _video_with_square()
+        features = backbone.network(video).detach()
+        found = trace(backbone, network, video[3:4], features, 3)
+        assert found.logits.argmax() == 1
+        heat = found.heat(found.parts[0], 1, METHODS[method])  # (8, 8), of 16 x 16 pixels
+        assert heat.max() == 1
+        row, column = divmod(int(heat.argmax()), 8)
+        assert top - 2 <= 2 * row <= top + 4 and left - 2 <= 2 * column <= left + 4
+
+
+def _video_with_square():
+    """Six frames (6, 3, 16, 16), the last three with a square of 4 x 4; its corner."""
+    video = torch.rand(6, 3, 16, 16) * 0.3
+    top, left = (int(torch.randint(0, 12, ())) for _ in range(2))
+    video[3:, :, top : top + 4, left : left + 4] += 1
+    return video, (top, left)
