@@ -71,7 +71,7 @@ def _draw(path: Path, models: Models, moment: Moment, truth: int, where: str) ->
         rows["Attention"] = {"attention rollout, of any class": Panel(attention)}
     if not rows:
         name = models.backbone.name
-        return f"{where}: {said}; {name} has neither maps nor attention that could be drawn"
+        return f"{where}: {said}; {name} has neither maps nor attention to draw"
     heat_picture(path, moment.frame, moment.seen, (where, said), rows)
     return f"{where}: {said}: {path}"
 

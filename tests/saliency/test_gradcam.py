@@ -4,7 +4,7 @@ import pytest
 import torch
 from captum.attr import LayerGradCam
 from torch import nn
-from toys import convolutions
+from toy_networks import convolutions
 
 from pipeline.saliency.gradcam import grad_cam, grad_cam_plus_plus, relative
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional
-from toys import convolutions, transformer
+from toy_networks import convolutions, transformer
 
 from pipeline.saliency.rollout import attentions_of, patch_shares, rollout
 

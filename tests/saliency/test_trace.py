@@ -5,7 +5,7 @@ import torch
 from captum.attr import LayerGradCam
 from torch import nn
 from torch.nn import functional
-from toys import CLASSES, FORMS, convolutions, logits_of_video, temporal, transformer
+from toy_networks import CLASSES, FORMS, convolutions, logits_of_video, temporal, transformer
 
 from pipeline.networks.backbones import build_backbone
 from pipeline.saliency.gradcam import METHODS, grad_cam
