@@ -13,8 +13,9 @@ from pipeline.backbone import stage
 from pipeline.backbone.loader import load
 from pipeline.backbone.loop import augmenting
 from pipeline.backbone.params_finetune import FinetuneParams
-from pipeline.backbone.read_frames import read_frames
+from pipeline.backbone.read_frames import read_classes, read_frames
 from pipeline.checkpoint import load_checkpoint
+from pipeline.errors import PipelineError
 from pipeline.networks.backbones import CLIP_FAMILIES
 from pipeline.networks.backbones.transform import Transform
 
@@ -89,3 +90,36 @@ def test_batch_norm_over_clips_is_adapted(project):
     tensors, header = trained()
     assert header["adabn"]["frames"] == FRAMES
     assert not torch.equal(tensors["2.running_mean"], torch.zeros(8))
+
+
+def give_values(values):
+    rows = [f"{video},{video}.mp4,{value}" for video, value in values.items()]
+    others = "sha256,width,height,fps,frames,duration_s,problem"
+    table = Path("data/index/videos.csv")
+    table.write_text("\n".join([f"video,path,experience,{others}", *(f"{r},,,,,,," for r in rows)]))
+
+
+def test_a_class_per_video_is_learnt_from_a_column_of_the_videos(project):
+    give_values({"a": "novice", "b": "expert", "c": "novice", "d": "other"})
+    assert read_classes("experience") == ("expert", "novice")  # test video d does not count
+    frames = read_frames(("train", "test"), target="experience")
+    assert frames.labels.tolist() == [1] * FRAMES + [0] * FRAMES + [-1] * FRAMES
+    settings({"target": "experience"}, name="tiny_3d", clip=CLIP)
+    stage.run()
+    found = trained()[1]["finetune"]
+    assert found["classes"] == ["expert", "novice"]
+    assert found["target"] == "experience"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("skill", r"finetune.target: found 'skill'. Allowed: phase, or a column.*experience"),
+        ("experience", r"have the values novice in data/index/videos.csv; two or more"),
+    ],
+)
+def test_a_target_that_cannot_be_learnt_is_named(project, target, message):
+    give_values({"a": "novice", "b": "novice", "c": "", "d": "expert"})
+    settings({"target": target}, name="tiny_3d", clip=CLIP)
+    with pytest.raises(PipelineError, match=message):
+        stage.run()

@@ -10,7 +10,17 @@ import difflib
 
 import torch
 
-from pipeline.networks.backbones import efficientnet, resnet
+from pipeline.networks.backbones import (
+    efficientnet,
+    mvit,
+    r2plus1d,
+    resnet,
+    s3d,
+    slowfast,
+    swin3d,
+    video_resnet,
+    x3d,
+)
 from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
 
 FAMILIES: dict[str, Family] = {
@@ -18,7 +28,15 @@ FAMILIES: dict[str, Family] = {
     "efficientnet": efficientnet,
 }
 
-CLIP_FAMILIES: dict[str, ClipFamily] = {}
+CLIP_FAMILIES: dict[str, ClipFamily] = {
+    "video_resnet": video_resnet,
+    "s3d": s3d,
+    "mvit": mvit,
+    "swin3d": swin3d,
+    "x3d": x3d,
+    "slowfast": slowfast,
+    "r2plus1d": r2plus1d,
+}
 
 OPEN_FAMILIES: dict[str, Family] = {}
 """Families that build whatever follows their prefix, such as `timm/`."""
