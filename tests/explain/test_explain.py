@@ -153,9 +153,11 @@ def test_models_that_do_not_belong_together(explained):
         explain("b", ["3"], OUT)
 
 
-def test_a_backbone_of_clips_is_refused(explained, monkeypatch):
-    monkeypatch.setattr("pipeline.saliency.models.reads_clips", lambda name: True)
-    with pytest.raises(PipelineError, match=r"resnet18 reads clips; only backbones that read"):
+def test_a_backbone_of_clips_is_refused(explained):
+    path = Path("models/backbone.safetensors")
+    tensors, header = load_checkpoint(path)
+    save_checkpoint(path, tensors, header | {"name": "r3d_18@16"})
+    with pytest.raises(PipelineError, match=r"r3d_18@16 reads clips; only backbones that read"):
         explain("b", ["3"], OUT)
 
 
