@@ -68,7 +68,7 @@ def _draw(path: Path, models: Models, moment: Moment, truth: int, where: str) ->
     rows = _gradient_rows(moment, classes, shown)
     attention = attention_heat(models, moment)
     if attention is not None:
-        rows["Attention"] = {"attention rollout, of any class": Panel(attention)}
+        rows["Attention rollout"] = {"whatever the phase": Panel(attention)}
     if not rows:
         name = models.backbone.name
         return f"{where}: {said}; {name} has neither maps nor attention to draw"

@@ -1,10 +1,13 @@
 """Attention rollout, and attention matrices out of other libraries' networks."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn import functional
 from toy_networks import convolutions, transformer
 
+from pipeline.saliency.moment import attention_heat
 from pipeline.saliency.rollout import attentions_of, patch_shares, rollout
 
 
@@ -76,3 +79,11 @@ def test_matrices_of_timms_transformer_give_what_its_attention_returns():
 
 def test_a_network_without_attention_has_no_matrices():
     assert attentions_of(convolutions().network, torch.zeros(1, 3, 16, 16)) == []
+
+
+def test_attention_is_drawn_on_the_patches_up_to_its_maximum():
+    torch.manual_seed(0)
+    moment = SimpleNamespace(image=torch.randn(1, 3, 16, 16))
+    heat = attention_heat(SimpleNamespace(backbone=transformer()), moment)
+    assert heat.shape == (4, 4) and heat.max() == 1 and heat.min() > 0
+    assert attention_heat(SimpleNamespace(backbone=convolutions()), moment) is None
