@@ -93,7 +93,7 @@ def _encoded(backbone: Backbone, image: torch.Tensor) -> tuple[torch.Tensor, lis
             given = block(given)
     # Gradients start here: nothing asks for those of the layers before.
     given = given.detach().requires_grad_()
-    returned = last(given)
+    returned = last(given.clone())  # a block may work in place, which a leaf does not allow
     feature = backbone.pool(returned)[0]
     if backbone.maps is None:
         return feature, []

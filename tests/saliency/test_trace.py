@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from toy_networks import CLASSES, FORMS, convolutions, logits_of_video, temporal, transformer
 
-from pipeline.networks.backbones import build_backbone
+from pipeline.networks.backbones import FAMILIES, build_backbone
 from pipeline.saliency.gradcam import METHODS, grad_cam
 from pipeline.saliency.trace import logits_at, trace
 
@@ -115,6 +115,23 @@ def test_captum_finds_the_same_in_a_resnet():
         rtol=1e-3,
         atol=1e-4,
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_backbone_with_maps_leads_back_to_them(family):
+    torch.manual_seed(0)
+    backbone = build_backbone(FAMILIES[family].NAMES[0])
+    if backbone.maps is None:
+        pytest.skip("has no map")
+    backbone.network.eval().requires_grad_(False)
+    network = temporal(FORMS[0], backbone.dim)
+    side = backbone.transform.crop_px if backbone.transform.crop_px <= 256 else 64
+    image, features = torch.randn(1, 3, side, side), torch.randn(4, backbone.dim)
+    found = trace(backbone, network, image, features, 2)
+    expected = logits_of_video(network, with_row(features, 2, backbone.network(image)[0]))[2]
+    torch.testing.assert_close(found.logits, expected, rtol=1e-4, atol=1e-4)
+    heat = [found.heat(found.parts[0], number, grad_cam) for number in range(CLASSES)]
+    assert max(float(one.max()) for one in heat) == 1
 
 
 def test_patches_of_a_transformer_with_a_class_token_have_a_map():
