@@ -63,8 +63,8 @@ def attentions_of(network: nn.Module, images: torch.Tensor) -> list[torch.Tensor
     """The attention matrices of a forward pass, (B, heads, N, N) each, in the order of the layers.
 
     Known are torch's nn.MultiheadAttention, of which torchvision's transformers are made, and the
-    attention of timm's vision transformers. Empty where a network has none of them or where their
-    matrices differ in size, as in windows.
+    attention of timm's vision transformers. Empty where a network has none of them, and where
+    their matrices differ in size or lead from some tokens to others.
 
     Args:
         network: In evaluation mode.
@@ -91,7 +91,9 @@ def attentions_of(network: nn.Module, images: torch.Tensor) -> list[torch.Tensor
     finally:
         for hook in hooks:
             hook.remove()
-    return found if len({attention.shape for attention in found}) == 1 else []
+    shapes = {attention.shape for attention in found}
+    square = all(queries == keys for *_, queries, keys in shapes)
+    return found if square and len(shapes) == 1 else []
 
 
 def _with_weights(

@@ -6,12 +6,16 @@ frames before, and not those of a classifier trained for the explanation.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.saliency.gradcam import Method, relative
+
+# What blocks hand on: a tensor, or a tuple of tensors and None.
+Handed = Any
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class Part:
     """
 
     label: str
-    outputs: Sequence[torch.Tensor]
-    maps: Callable[[torch.Tensor], torch.Tensor]
+    outputs: Sequence[Handed]
+    maps: Callable[[Handed], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,9 @@ class Trace:
         """
         logit = self.logits[class_number]
         for output in part.outputs:
-            (gradient,) = torch.autograd.grad(logit, output, retain_graph=True)
-            gradients = part.maps(gradient)
+            gradients = part.maps(_each(output, lambda x: _gradient(logit, x)))
             if gradients.any():
-                return relative(method(part.maps(output.detach()), gradients))[0]
+                return relative(method(part.maps(output).detach(), gradients))[0]
         return torch.zeros_like(gradients[0, 0])
 
 
@@ -86,18 +89,40 @@ def trace(
 
 def _encoded(backbone: Backbone, image: torch.Tensor) -> tuple[torch.Tensor, list[Part]]:
     """The feature (D,), and what it was pooled from."""
+    labelled = maps_of(backbone)
     *earlier, last = backbone.blocks()
     with torch.no_grad():
-        given = image
+        given: Handed = image
         for block in earlier:
             given = block(given)
-    # Gradients start here: nothing asks for those of the layers before.
-    given = given.detach().requires_grad_()
-    returned = last(given.clone())  # a block may work in place, which a leaf does not allow
+        if not labelled:
+            return backbone.pool(last(given))[0], []
+    # Gradients start here: nothing asks for those of the layers before. A copy goes on, because a
+    # block may work in place, which a tensor that gradients start from does not allow.
+    given = _each(given, lambda x: x.detach().requires_grad_())
+    returned = last(_each(given, torch.clone))
     feature = backbone.pool(returned)[0]
-    if backbone.maps is None:
-        return feature, []
-    return feature, [Part("", (returned, given), backbone.maps)]
+    return feature, [Part(label, (returned, given), maps) for label, maps in labelled]
+
+
+def maps_of(backbone: Backbone) -> list[tuple[str, Callable[[Handed], torch.Tensor]]]:
+    """The maps of a backbone with their labels, each from what its last block returns."""
+    return [] if backbone.maps is None else [("", backbone.maps)]
+
+
+def _each(value: Handed, function: Callable[[torch.Tensor], torch.Tensor]) -> Handed:
+    """A function of tensors on what blocks hand on."""
+    if isinstance(value, tuple):
+        return tuple(_each(part, function) for part in value)
+    return function(value) if isinstance(value, torch.Tensor) else value
+
+
+def _gradient(logit: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """Zero where the logit does not depend on the tensor."""
+    if not tensor.requires_grad:
+        return torch.zeros_like(tensor)
+    (found,) = torch.autograd.grad(logit, tensor, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(tensor) if found is None else found
 
 
 def logits_at(

@@ -5,7 +5,7 @@ import torch
 from captum.attr import LayerGradCam
 from torch import nn
 from torch.nn import functional
-from toy_networks import CLASSES, FORMS, convolutions, logits_of_video, temporal, transformer
+from toy_networks import CLASSES, FORMS, convolutions, logits_of_video, pair, temporal, transformer
 
 from pipeline.networks.backbones import FAMILIES, build_backbone
 from pipeline.saliency.gradcam import METHODS, grad_cam
@@ -132,6 +132,20 @@ def test_every_backbone_with_maps_leads_back_to_them(family):
     torch.testing.assert_close(found.logits, expected, rtol=1e-4, atol=1e-4)
     heat = [found.heat(found.parts[0], number, grad_cam) for number in range(CLASSES)]
     assert max(float(one.max()) for one in heat) == 1
+
+
+def test_a_map_out_of_several_tensors_has_its_own_gradient():
+    torch.manual_seed(0)
+    backbone = pair()
+    network = temporal(FORMS[0], backbone.dim)
+    image, features = torch.rand(1, 3, 16, 16), torch.rand(4, backbone.dim)
+    found = trace(backbone, network, image, features, 2)
+    wrapped = _Video(backbone, network, features, 2)
+    other = LayerGradCam(wrapped, backbone.blocks()[-1].layers[1])
+    for number in range(CLASSES):
+        expected = other.attribute(image, target=number, relu_attributions=True)[0, 0].detach()
+        expected = expected / expected.max() if expected.any() else expected
+        torch.testing.assert_close(found.heat(found.parts[0], number, grad_cam), expected)
 
 
 def test_patches_of_a_transformer_with_a_class_token_have_a_map():

@@ -26,6 +26,35 @@ def convolutions(channels=6):
     return _backbone(nn.Sequential(first, last, pool), [first, last], pool, channels, lambda x: x)
 
 
+class _Both(nn.Module):
+    """Two layers on one image, then on the pair that the first two gave."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, given):
+        pair = given if isinstance(given, tuple) else (given, given)
+        return tuple(layer(x) for layer, x in zip(self.layers, pair, strict=True))
+
+
+class _MeansOfBoth(nn.Module):
+    def forward(self, pair):
+        return torch.cat([x.mean(dim=(2, 3)) for x in pair], dim=1)
+
+
+def pair(channels=3):
+    """Two networks side by side, which hand on tuples; its map is that of the second one."""
+
+    def layer(inputs):
+        return nn.Sequential(nn.Conv2d(inputs, channels, 3, stride=2), nn.ReLU(inplace=True))
+
+    blocks = [_Both(layer(3), layer(3)), _Both(layer(channels), layer(channels))]
+    pool = _MeansOfBoth()
+    network = nn.Sequential(*blocks, pool)
+    return _backbone(network, blocks, pool, 2 * channels, lambda both: both[1])
+
+
 class _Positions(nn.Module):
     """The patches of an image with class token and positions."""
 
