@@ -40,6 +40,7 @@ def test_each_stage_depends_on_exactly_the_modules_it_imports(stage, kind):
     uses_temporal = any("networks.temporal" in file.read_text() for file in roots)
     if uses_temporal:  # the registry names kinds without being followed
         roots |= {PACKAGE / "networks/temporal" / f"{kind}.py"}
+        roots |= files_of("networks/temporal/blocks")  # a folder for all kinds, whichever uses it
     if any("networks.backbones" in file.read_text() for file in files_behind(*roots)):
         roots |= files_of("networks/backbones")
     if stage == "index":  # its registry names layouts

@@ -2,8 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import cast
 
 import torch
 
@@ -15,7 +13,7 @@ from pipeline.backbone.stored import LIBRARIES, stored
 from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.determinism import use_deterministic_kernels
-from pipeline.networks.backbones import build_backbone, family_of
+from pipeline.networks.backbones import build_backbone, modules_of
 from pipeline.networks.backbones.transform import Transform
 from pipeline.progress import Progress
 from pipeline.result_store import fingerprint
@@ -51,7 +49,7 @@ class Adaptation:
             batch=self.batch,
             frames=sorted(self.frames.identity()),
             libraries=library_versions(*LIBRARIES),
-            code=code_hash(adabn, cast(ModuleType, family_of(self.name))),
+            code=code_hash(adabn, *modules_of(self.name)),
         )
 
 

@@ -27,14 +27,26 @@ def check_backbone(params: BackboneParams) -> None:
         PipelineError: No family has the name, `freeze_until` leaves nothing to train, or there is
             no batch norm to adapt.
     """
-    try:
-        family_of(params.name)
-    except ValueError as error:
-        raise PipelineError(f"params.yaml: backbone.name: {error}.") from None
-    _check_clip(params)
+    for name, _ in params.parts:
+        try:
+            family_of(name)
+        except ValueError as error:
+            raise PipelineError(f"params.yaml: backbone.name: {error}.") from None
+    if isinstance(params.name, str):
+        _check_clip(params.name, params)
+    else:
+        _check_hybrid(params.name, params)
     if params.mode == "frozen":
         return
-    with torch.device("meta"):  # no memory, no numbers
+    for name, _ in params.parts:
+        with torch.device("meta"):  # no memory, no numbers
+            part = build_backbone(name)
+        if not any(True for _ in part.network.parameters()):
+            raise PipelineError(
+                f"params.yaml: backbone.mode: found {params.mode}, but {name} has no weights "
+                "to train or adapt. Allowed for it: frozen."
+            )
+    with torch.device("meta"):
         backbone = build_backbone(params.network)
     most = len(backbone.blocks()) - 1
     finetune = params.finetune
@@ -45,28 +57,51 @@ def check_backbone(params: BackboneParams) -> None:
     ):
         raise PipelineError(
             f"params.yaml: backbone.finetune.freeze_until: found {finetune.freeze_until}, which "
-            f"freezes all of {params.name}. Allowed: 1 to {most}; strategy: head trains the head "
-            "alone."
+            f"freezes all of {params.network}. Allowed: 1 to {most}; strategy: head trains the "
+            "head alone."
         )
     if params.adapts and not any(True for _ in batch_norms(backbone.network)):
         raise PipelineError(
-            f"params.yaml: backbone.mode: found {params.mode}, but {params.name} has no batch "
+            f"params.yaml: backbone.mode: found {params.mode}, but {params.network} has no batch "
             "norm to adapt. Allowed for it: frozen, finetune."
         )
 
 
-def _check_clip(params: BackboneParams) -> None:
+def _check_hybrid(names: list[str], params: BackboneParams) -> None:
+    """Networks that read images, and that this fusion can join and this strategy train."""
+    for name in names:
+        if reads_clips(name):
+            raise PipelineError(
+                f"params.yaml: backbone.name: {name} reads clips. Allowed in a hybrid: networks "
+                "that read single images."
+            )
+    if not params.finetunes:
+        return
+    if params.finetune.strategy == "head" and params.fusion != "concat":
+        raise PipelineError(
+            f"params.yaml: backbone.finetune.strategy: found head, which leaves the weights of "
+            f"backbone.fusion: {params.fusion} as they are drawn. Allowed with it: any other "
+            "strategy. Allowed with strategy: head: fusion: concat, which has no weights."
+        )
+    try:
+        with torch.device("meta"):
+            build_backbone(params.network)
+    except ValueError as error:
+        raise PipelineError(f"params.yaml: backbone.fusion: {error}.") from None
+
+
+def _check_clip(name: str, params: BackboneParams) -> None:
     """A clip for networks that read clips, of a length that they can read, and none for others."""
-    if not reads_clips(params.name):
+    if not reads_clips(name):
         if params.clip is not None:
             raise PipelineError(
-                f"params.yaml: backbone.clip: {params.name} reads single images. Set it to null."
+                f"params.yaml: backbone.clip: {name} reads single images. Set it to null."
             )
         return
     if params.clip is None:
-        size = clip_family(params.name).clip_size(params.name)
+        size = clip_family(name).clip_size(name)
         raise PipelineError(
-            f"params.yaml: backbone.clip: found null, but {params.name} reads clips. Its published "
+            f"params.yaml: backbone.clip: found null, but {name} reads clips. Its published "
             f"weights were trained with {{frames: {size.frames}, stride_s: {size.stride_s:.4g}}}."
         )
     try:

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.backbone.adabn import evenly_spaced
 from pipeline.backbone.adapting import Adaptation, adapted
 from pipeline.backbone.fine_tuning import FineTuned, fine_tuned
+from pipeline.backbone.hybrid_weights import initial_weights_of
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import AdabnParams
@@ -15,7 +16,7 @@ from pipeline.backbone.read_frames import read_classes, read_frames, read_tool_n
 from pipeline.backbone.report import write_metrics, write_report
 from pipeline.backbone.stored import LIBRARIES
 from pipeline.backbone.task import FineTuning
-from pipeline.backbone.weights import InitialWeights, initial_weights
+from pipeline.backbone.weights import InitialWeights
 from pipeline.checkpoint import save_checkpoint, tensors_hash
 from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
@@ -40,7 +41,7 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     params = read_section(BackboneParams, "backbone")
     check_backbone(params)
     seed = read_value("seed", int)
-    initial = initial_weights(params.network, params.weights, seed)
+    initial = initial_weights_of(params, seed)
     tensors, transform = initial.tensors, initial.transform.cropped(params.crop)
     # Before hours of training: these frames may be what is missing.
     others = _frames_to_adapt_to(params.adabn) if params.adapts else None
@@ -78,6 +79,8 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
         "params": params.deciding(),
         "libraries": library_versions(*LIBRARIES),
     }
+    if params.side_by_side:
+        del header["transform"]  # each network has its own
     if params.clip is not None:
         header["clip"] = params.clip.model_dump()
     if params.mode != "frozen":

@@ -62,6 +62,8 @@ def initial_weights(name: str, weights: str, seed: int) -> InitialWeights:
     if weights == "random":
         tensors = random_weights(name, derived_seed(seed, "backbone"))
         source: dict[str, Any] = {"weights": "random", "seed": seed}
+        if not tensors:
+            source = {"weights": "none"}
     elif path.suffix in _FILES:
         tensors = file_weights(name, path)
         transform = file_transform(name, path) or transform

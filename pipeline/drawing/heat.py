@@ -50,10 +50,12 @@ class Panel:
     """One heat map.
 
     Attributes:
-        heat: (h, w), 0 to 1.
+        image: (S, S, 3) uint8 RGB, what the network saw.
+        heat: (h, w), 0 to 1, of all of it.
         note: Stands below it, where there is something to say.
     """
 
+    image: NDArray[np.uint8]
     heat: NDArray[np.float32]
     note: str = ""
 
@@ -61,7 +63,6 @@ class Panel:
 def heat_picture(
     path: Path,
     frame: NDArray[np.uint8],
-    seen: NDArray[np.uint8],
     title: Sequence[str],
     rows: Mapping[str, Mapping[str, Panel]],
 ) -> None:
@@ -70,11 +71,11 @@ def heat_picture(
     Args:
         path: The PNG.
         frame: (H, W, 3) uint8 RGB.
-        seen: (S, S, 3) uint8 RGB.
         title: Lines above the picture, the first one bold.
         rows: Heat maps by what they show, by how they were made: one row each.
     """
     columns = max(len(row) for row in rows.values())
+    seen = next(iter(next(iter(rows.values())).values())).image
     aspect = frame.shape[1] / frame.shape[0]
     picture = Figure(
         figsize=(_SIDE * (aspect + columns) + 0.9, (_SIDE + 0.2) * len(rows) + 0.9),
@@ -95,7 +96,7 @@ def heat_picture(
     for line, (method, panels) in zip(grid[:, 1:], rows.items(), strict=True):
         line[0].set_ylabel(method, fontsize=9)
         for axes, (name, panel) in zip(line, panels.items(), strict=False):
-            axes.imshow(overlaid(seen, panel.heat), interpolation="lanczos")
+            axes.imshow(overlaid(panel.image, panel.heat), interpolation="lanczos")
             axes.set_title(name, fontsize=9)
             axes.set_xlabel(panel.note, fontsize=8, color="#555555")
     bar = picture.colorbar(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def evidence(runs: Sequence[WrongRun]) -> dict[WrongRun, Thumbnail]:
-    """Grad-CAM of the predicted phase over the middle frame of each run.
+    """Grad-CAM of the predicted phase over the middle frame of each run, in the first backbone.
 
     Without runs whose frame was lost or does not belong to the features and models, and empty for
     backbones without a map.
@@ -48,5 +48,6 @@ def _over_middle_frame(run: WrongRun, models: "Models") -> Thumbnail | None:
         return None
     if not moment.trace.parts:
         return None
-    heat = moment.trace.heat(moment.trace.parts[0], run.prediction, grad_cam)
-    return thumbnail(overlaid(moment.seen, heat.numpy()), moment.time_s)
+    part = moment.trace.parts[0]
+    heat = moment.trace.heat(part, run.prediction, grad_cam)
+    return thumbnail(overlaid(moment.seen[part.image], heat.numpy()), moment.time_s)

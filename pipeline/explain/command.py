@@ -66,13 +66,17 @@ def _draw(path: Path, models: Models, moment: Moment, truth: int, where: str) ->
     if truth >= 0:
         shown[truth] = "true" if truth != prediction else "true and predicted"
     rows = _gradient_rows(moment, classes, shown)
-    attention = attention_heat(models, moment)
-    if attention is not None:
-        rows["Attention rollout"] = {"whatever the phase": Panel(attention)}
+    for number, (backbone, image) in enumerate(zip(models.backbones, moment.images, strict=True)):
+        attention = attention_heat(backbone, image)
+        if attention is not None:
+            label = f"\n{number + 1}. {backbone.name}" if len(models.backbones) > 1 else ""
+            rows[f"Attention rollout{label}"] = {
+                "whatever the phase": Panel(moment.seen[number], attention)
+            }
     if not rows:
-        name = models.backbone.name
-        return f"{where}: {said}; {name} has neither maps nor attention to draw"
-    heat_picture(path, moment.frame, moment.seen, (where, said), rows)
+        names = " and ".join(backbone.name for backbone in models.backbones)
+        return f"{where}: {said}; {names} has neither maps nor attention to draw"
+    heat_picture(path, moment.frame, (where, said), rows)
     return f"{where}: {said}: {path}"
 
 
@@ -83,9 +87,10 @@ def _gradient_rows(
     rows: dict[str, dict[str, Panel]] = {}
     for part in moment.trace.parts:
         for name, method in METHODS.items():
-            row = rows.setdefault(" ".join(filter(None, (name, part.label))), {})
+            row = rows.setdefault("\n".join(filter(None, (name, part.label))), {})
             for number, role in shown.items():
                 heat = moment.trace.heat(part, number, method).numpy()
                 title = f"{classes[number]}\n{role}, {100 * moment.probabilities[number]:.0f} %"
-                row[title] = Panel(heat, "" if heat.any() else "nothing speaks for this phase")
+                note = "" if heat.any() else "nothing speaks for this phase"
+                row[title] = Panel(moment.seen[part.image], heat, note)
     return rows

@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from pipeline import determinism
 from pipeline.clips import Clips
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.feature_store import FORMAT_VERSION
-from pipeline.features import encode, encode_clips, precision, quantisation_frames, quantise, rows
+from pipeline.features import (
+    encode,
+    encode_clips,
+    precision,
+    quantisation_frames,
+    quantise,
+    rows,
+    views,
+)
 from pipeline.features.params import FeaturesParams
-from pipeline.networks.backbones import family_of
+from pipeline.networks.backbones import modules_of
 from pipeline.networks.backbones.transform import Transform
 from pipeline.result_store import fingerprint
 
@@ -39,8 +47,9 @@ def parts_of_all(
         quantisation: Fingerprints of the frames that int8 takes its scales from.
         clips: Which frames make a sample's clip; None where a sample is one frame.
     """
-    family = cast(ModuleType, family_of(name))
-    code: tuple[ModuleType, ...] = (*CODE, family)
+    code: tuple[ModuleType, ...] = (*CODE, *modules_of(name))
+    if params.tta != "none":
+        code = (*code, views)
     of_clips: dict[str, Any] = {}
     if clips is not None:
         code = (*code, encode_clips)
@@ -49,7 +58,7 @@ def parts_of_all(
         "backbone": name,
         "weights": weights_hash,
         "transform": asdict(transform),
-        "params": params.model_dump(exclude={"crop"}),
+        "params": params.deciding(),
         "quantisation": list(quantisation),
         "libraries": library_versions(*LIBRARIES),
         "code": code_hash(*code),

@@ -1,11 +1,14 @@
 """Both trained networks from models/, which must belong together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pipeline import paths
+from pipeline.backbone_parts import separated
 from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.errors import PipelineError
 from pipeline.networks.backbones import build_backbone, reads_clips
@@ -23,15 +26,16 @@ class Models:
     A few frames need no GPU, and their pictures are then the same with and without one.
 
     Attributes:
-        backbone: In evaluation mode, without gradients of its own.
-        transform: What its weights expect of an image, before the crop of the features.
-        weights_hash: Of its tensors.
+        backbones: One, or several whose features lie side by side; in evaluation mode, without
+            gradients of their own.
+        transforms: What the weights of each expect of an image, before the crop of the features.
+        weights_hash: Of the tensors of all.
         temporal: In evaluation mode, without gradients of its own.
         header: Of models/temporal.safetensors.
     """
 
-    backbone: Backbone
-    transform: Transform
+    backbones: Sequence[Backbone]
+    transforms: Sequence[Transform]
     weights_hash: str
     temporal: TemporalModule
     header: Mapping[str, Any]
@@ -46,26 +50,32 @@ def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL
     """
     tensors, described = load_checkpoint(backbone)
     weights, header = load_checkpoint(temporal)
-    if reads_clips(described["name"]):
-        raise PipelineError(
-            f"{backbone}: {described['name']} reads clips; only backbones that read single images "
-            "can be explained."
-        )
+    parts = separated(tensors, described)
+    for _, part in parts:
+        if reads_clips(part["name"]):
+            raise PipelineError(
+                f"{backbone}: {part['name']} reads clips; only backbones that read single images "
+                "can be explained."
+            )
     weights_hash = tensors_hash(tensors)
     if weights_hash != header["weights_hash"]:
         raise PipelineError(
             f"{backbone}: holds backbone {weights_hash[:12]}, but {temporal} was trained on "
             f"features of {header['weights_hash'][:12]}. Run `dvc repro`."
         )
-    built = build_backbone(described["name"])
-    built.network.load_state_dict(tensors)
-    built.network.eval().requires_grad_(False)
     network = rebuilt(header)
     network.load_state_dict(weights)
     return Models(
-        backbone=built,
-        transform=read_transform(described["transform"]),
+        backbones=[_built(own, part["name"]) for own, part in parts],
+        transforms=[read_transform(part["transform"]) for _, part in parts],
         weights_hash=weights_hash,
         temporal=network.eval().requires_grad_(False),
         header=header,
     )
+
+
+def _built(tensors: Mapping[str, torch.Tensor], name: str) -> Backbone:
+    backbone = build_backbone(name)
+    backbone.network.load_state_dict(tensors)
+    backbone.network.eval().requires_grad_(False)
+    return backbone

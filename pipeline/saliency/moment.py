@@ -1,5 +1,6 @@
 """One moment of a video: its frame, and the prediction there with what it leads back to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pipeline import paths
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
 from pipeline.frame_store import FrameFile
+from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.hybrid import is_hybrid
 from pipeline.saliency.models import Models
 from pipeline.saliency.rollout import attentions_of, patch_shares, rollout
 from pipeline.saliency.trace import Trace, trace
@@ -23,15 +26,15 @@ class Moment:
     Attributes:
         time_s: Its presentation time.
         frame: (H, W, 3) uint8 RGB, whole.
-        seen: (S, S, 3) uint8 RGB, what the backbone got to see of it, before normalisation.
-        image: (1, 3, S, S) float, the same normalised.
+        seen: (S, S, 3) uint8 RGB, what each backbone got to see of it, before normalisation.
+        images: (1, 3, S, S) float, the same normalised.
         trace: Its logits and where they come from.
     """
 
     time_s: float
     frame: NDArray[np.uint8]
-    seen: NDArray[np.uint8]
-    image: torch.Tensor
+    seen: Sequence[NDArray[np.uint8]]
+    images: Sequence[torch.Tensor]
     trace: Trace
 
     @property
@@ -58,7 +61,8 @@ def read_moment(
         features: Folder of the features.
 
     Raises:
-        PipelineError: Frames, features and backbone do not belong together, or the frame was lost.
+        PipelineError: Frames, features and backbone do not belong together, the frame was lost, or
+            features are means over several views of a frame.
     """
     path = features / f"{video}.h5"
     stored = read_features(path)
@@ -67,6 +71,11 @@ def read_moment(
         raise PipelineError(
             f"{path}: made by backbone {str(found['weights_hash'])[:12]}, but {paths.BACKBONE} "
             f"holds {models.weights_hash[:12]}. Run `dvc repro features`."
+        )
+    if found.get("tta", "none") != "none":
+        raise PipelineError(
+            f"{path}: means over several views of each frame (features.tta: {found['tta']}), which "
+            "have no single map. Only features of features.tta: none can be explained."
         )
     with FrameFile(frames / f"{video}.h5") as container:
         if container.attributes.get("fingerprint") != found["frames_fingerprint"]:
@@ -82,23 +91,35 @@ def read_moment(
                 f"decoded. The nearest one is at {', '.join(f'{at:g} s' for at in near) or '-'}."
             )
         frame = container.image(sample)
-    transform = models.transform.cropped(int(found["crop"]))
-    prepared = transform.prepare(torch.from_numpy(frame).permute(2, 0, 1))
-    image = transform.normalise(prepared[None])
+    pixels = torch.from_numpy(frame).permute(2, 0, 1)
+    crops = np.broadcast_to(found["crop"], len(models.transforms)).tolist()
+    seen, images = [], []
+    for transform, crop_px in zip(models.transforms, crops, strict=True):
+        cropped = transform.cropped(crop_px)
+        prepared = cropped.prepare(pixels)
+        images.append(cropped.normalise(prepared[None]))
+        rgb = prepared if cropped.channels == "rgb" else prepared.flip(0)
+        seen.append(np.ascontiguousarray(rgb.permute(1, 2, 0).numpy()))
     rows = torch.from_numpy(stored.features).float()
-    rgb = prepared if transform.channels == "rgb" else prepared.flip(0)
     return Moment(
         time_s=float(stored.time_s[sample]),
         frame=frame,
-        seen=np.ascontiguousarray(rgb.permute(1, 2, 0).numpy()),
-        image=image,
-        trace=trace(models.backbone, models.temporal, image, rows, sample),
+        seen=seen,
+        images=images,
+        trace=trace(models.backbones, models.temporal, images, rows, sample),
     )
 
 
-def attention_heat(models: Models, moment: Moment) -> NDArray[np.float32] | None:
-    """Attention rollout at a moment, (h, h), 0 to 1; None where the backbone has no attention."""
-    attentions = attentions_of(models.backbone.network, moment.image)
+def attention_heat(backbone: Backbone, image: torch.Tensor) -> NDArray[np.float32] | None:
+    """Attention rollout, (h, h), 0 to 1; None where the backbone has no attention to roll out.
+
+    Args:
+        backbone: In evaluation mode.
+        image: (1, 3, S, S) float, normalised.
+    """
+    if is_hybrid(backbone.name):  # the layers of several networks are not one after the other
+        return None
+    attentions = attentions_of(backbone.network, image)
     shares = patch_shares(rollout(attentions)) if attentions else None
     if shares is None:
         return None

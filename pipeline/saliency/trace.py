@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
+from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.hybrid import is_hybrid, parts_of
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.saliency.gradcam import Method, relative
 
@@ -23,7 +25,8 @@ class Part:
     """What a logit can be led back to.
 
     Attributes:
-        label: Which part of the backbone it is; empty where there is only one.
+        label: Which network it is; empty where there is only one.
+        image: Which of the images that `trace` was given it saw.
         outputs: What the last block returned and what it was given, both before the feature in the
             graph. The feature of a transformer with a class token depends on the first one by that
             token alone, so that its patches have a gradient in the second one only.
@@ -32,6 +35,7 @@ class Part:
     """
 
     label: str
+    image: int
     outputs: Sequence[Handed]
     maps: Callable[[Handed], torch.Tensor]
 
@@ -42,7 +46,7 @@ class Trace:
 
     Attributes:
         logits: (C,), differentiable.
-        parts: At least one, unless the backbone has no maps.
+        parts: One per network that has maps.
     """
 
     logits: torch.Tensor
@@ -68,46 +72,64 @@ class Trace:
 
 
 def trace(
-    backbone: Backbone,
+    backbones: Sequence[Backbone],
     temporal: TemporalModule,
-    image: torch.Tensor,
+    images: Sequence[torch.Tensor],
     features: torch.Tensor,
     sample: int,
 ) -> Trace:
-    """One frame through both networks.
+    """One frame through all networks.
 
     Args:
-        backbone: Of images, in evaluation mode.
+        backbones: Of images, in evaluation mode; their features lie side by side.
         temporal: In evaluation mode.
-        image: (1, 3, H, W) float, normalised.
+        images: The frame as each backbone wants it, (1, 3, H, W) float, normalised.
         features: (T, D) float, of the whole video; the frame's own row is not read.
         sample: The frame's row.
     """
-    feature, parts = _encoded(backbone, image)
-    return Trace(logits_at(temporal, features, sample, feature), parts)
+    encoded, parts = [], []
+    for number, (backbone, image) in enumerate(zip(backbones, images, strict=True)):
+        label = f"{number + 1}. {backbone.name}" if len(backbones) > 1 else ""
+        feature, outputs = _encoded(backbone, image)
+        encoded.append(feature)
+        parts += [Part(named or label, number, outputs, maps) for named, maps in maps_of(backbone)]
+    return Trace(logits_at(temporal, features, sample, torch.cat(encoded)), parts)
 
 
-def _encoded(backbone: Backbone, image: torch.Tensor) -> tuple[torch.Tensor, list[Part]]:
-    """The feature (D,), and what it was pooled from."""
-    labelled = maps_of(backbone)
+def _encoded(backbone: Backbone, image: torch.Tensor) -> tuple[torch.Tensor, list[Handed]]:
+    """The feature (D,), what the last block returned and what it was given."""
     *earlier, last = backbone.blocks()
     with torch.no_grad():
         given: Handed = image
         for block in earlier:
             given = block(given)
-        if not labelled:
-            return backbone.pool(last(given))[0], []
     # Gradients start here: nothing asks for those of the layers before. A copy goes on, because a
     # block may work in place, which a tensor that gradients start from does not allow.
     given = _each(given, lambda x: x.detach().requires_grad_())
     returned = last(_each(given, torch.clone))
-    feature = backbone.pool(returned)[0]
-    return feature, [Part(label, (returned, given), maps) for label, maps in labelled]
+    return backbone.pool(returned)[0], [returned, given]
 
 
 def maps_of(backbone: Backbone) -> list[tuple[str, Callable[[Handed], torch.Tensor]]]:
-    """The maps of a backbone with their labels, each from what its last block returns."""
-    return [] if backbone.maps is None else [("", backbone.maps)]
+    """The maps of a backbone, each from what its last block returns, with the names of networks.
+
+    Networks that were fused into one hand on a tuple, and each has a map of its own.
+    """
+    if not is_hybrid(backbone.name):
+        return [] if backbone.maps is None else [("", backbone.maps)]
+    found = []
+    for number, name in enumerate(parts_of(backbone.name)[0]):
+        with torch.device("meta"):  # no memory, no numbers
+            maps = build_backbone(name).maps
+        if maps is not None:
+            found.append((f"{number + 1}. {name}", _map_of(number, maps)))
+    return found
+
+
+def _map_of(
+    number: int, maps: Callable[[Handed], torch.Tensor]
+) -> Callable[[Handed], torch.Tensor]:
+    return lambda handed: maps(handed[number])
 
 
 def _each(value: Handed, function: Callable[[torch.Tensor], torch.Tensor]) -> Handed:

@@ -161,6 +161,15 @@ def test_a_backbone_of_clips_is_refused(explained):
         explain("b", ["3"], OUT)
 
 
+def test_features_that_are_means_over_views_are_refused(explained):
+    path = Path("features/videos/b.h5")
+    found = read_features(path)
+    attributes = dict(found.attributes) | {"tta": "flip"}
+    write_features(path, found.features, found.time_s, attributes)
+    with pytest.raises(PipelineError, match=r"b\.h5: means over several views.*tta: flip"):
+        explain("b", ["3"], OUT)
+
+
 def test_a_lost_frame_names_the_nearest_one(explained):
     rows = np.arange(41)[:, None]
     rows[5:7] = -1

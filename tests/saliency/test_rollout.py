@@ -1,7 +1,5 @@
 """Attention rollout, and attention matrices out of other libraries' networks."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch.nn import functional
@@ -83,7 +81,7 @@ def test_a_network_without_attention_has_no_matrices():
 
 def test_attention_is_drawn_on_the_patches_up_to_its_maximum():
     torch.manual_seed(0)
-    moment = SimpleNamespace(image=torch.randn(1, 3, 16, 16))
-    heat = attention_heat(SimpleNamespace(backbone=transformer()), moment)
+    image = torch.randn(1, 3, 16, 16)
+    heat = attention_heat(transformer(), image)
     assert heat.shape == (4, 4) and heat.max() == 1 and heat.min() > 0
-    assert attention_heat(SimpleNamespace(backbone=convolutions()), moment) is None
+    assert attention_heat(convolutions(), image) is None

@@ -8,8 +8,9 @@ from torch.nn import functional
 from toy_networks import CLASSES, FORMS, convolutions, logits_of_video, pair, temporal, transformer
 
 from pipeline.networks.backbones import FAMILIES, build_backbone
+from pipeline.networks.temporal import KINDS
 from pipeline.saliency.gradcam import METHODS, grad_cam
-from pipeline.saliency.trace import logits_at, trace
+from pipeline.saliency.trace import logits_at, maps_of, trace
 
 T = 30
 
@@ -51,10 +52,22 @@ def test_logits_are_those_of_the_whole_video(networks, features, sample):
     torch.testing.assert_close(logits_at(network, features, sample, row), expected)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_of_every_kind_are_those_of_the_whole_video(kind, features):
+    torch.manual_seed(0)
+    network = temporal((kind, {}), 6)
+    row = torch.randn(6, generator=torch.Generator().manual_seed(4), requires_grad=True)
+    expected = logits_of_video(network, with_row(features.float(), 17, row))[17]
+    found = logits_at(network, features.float(), 17, row)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    gradients = [torch.autograd.grad(logits[1], row)[0] for logits in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
+
+
 def test_the_gradient_is_the_directional_derivative_of_the_whole_video(networks, image, features):
     backbone, network = networks
     sample, step = 17, 1e-6
-    found = trace(backbone, network, image, features, sample)
+    found = trace([backbone], network, [image], features, sample)
     (part,) = found.parts
     (gradient,) = torch.autograd.grad(found.logits[1], part.outputs[0], retain_graph=True)
     with torch.no_grad():
@@ -86,7 +99,7 @@ class _Video(nn.Module):
 
 def test_captum_finds_the_same_through_both_networks(networks, image, features):
     backbone, network = networks
-    found = trace(backbone, network, image, features, 17)
+    found = trace([backbone], network, [image], features, 17)
     other = LayerGradCam(_Video(backbone, network, features, 17), backbone.blocks()[-1])
     hottest = 0.0
     for number in range(CLASSES):
@@ -104,7 +117,7 @@ def test_captum_finds_the_same_in_a_resnet():
     backbone.network.eval()
     network = temporal(FORMS[0], backbone.dim)
     image, features = torch.randn(1, 3, 64, 64), torch.rand(9, backbone.dim)
-    found = trace(backbone, network, image, features, 6)
+    found = trace([backbone], network, [image], features, 6)
     other = LayerGradCam(_Video(backbone, network, features, 6), backbone.network.layer4)
     # Some class has a map that is not empty.
     expected = [other.attribute(image, target=c, relu_attributions=True)[0, 0] for c in range(3)]
@@ -121,13 +134,13 @@ def test_captum_finds_the_same_in_a_resnet():
 def test_every_backbone_with_maps_leads_back_to_them(family):
     torch.manual_seed(0)
     backbone = build_backbone(FAMILIES[family].NAMES[0])
-    if backbone.maps is None:
+    if not maps_of(backbone):
         pytest.skip("has no map")
     backbone.network.eval().requires_grad_(False)
     network = temporal(FORMS[0], backbone.dim)
     side = backbone.transform.crop_px if backbone.transform.crop_px <= 256 else 64
     image, features = torch.randn(1, 3, side, side), torch.randn(4, backbone.dim)
-    found = trace(backbone, network, image, features, 2)
+    found = trace([backbone], network, [image], features, 2)
     expected = logits_of_video(network, with_row(features, 2, backbone.network(image)[0]))[2]
     torch.testing.assert_close(found.logits, expected, rtol=1e-4, atol=1e-4)
     heat = [found.heat(found.parts[0], number, grad_cam) for number in range(CLASSES)]
@@ -139,7 +152,7 @@ def test_a_map_out_of_several_tensors_has_its_own_gradient():
     backbone = pair()
     network = temporal(FORMS[0], backbone.dim)
     image, features = torch.rand(1, 3, 16, 16), torch.rand(4, backbone.dim)
-    found = trace(backbone, network, image, features, 2)
+    found = trace([backbone], network, [image], features, 2)
     wrapped = _Video(backbone, network, features, 2)
     other = LayerGradCam(wrapped, backbone.blocks()[-1].layers[1])
     for number in range(CLASSES):
@@ -148,13 +161,49 @@ def test_a_map_out_of_several_tensors_has_its_own_gradient():
         torch.testing.assert_close(found.heat(found.parts[0], number, grad_cam), expected)
 
 
+def test_networks_side_by_side_have_a_map_each():
+    torch.manual_seed(0)
+    first, second = convolutions(4), pair()
+    network = temporal(FORMS[0], first.dim + second.dim)
+    images = [torch.rand(1, 3, side, side) for side in (16, 20)]
+    features = torch.rand(4, network.dim)
+    found = trace([first, second], network, images, features, 2)
+    assert [(part.label, part.image) for part in found.parts] == [("1. toy", 0), ("2. toy", 1)]
+    row = torch.cat([first.network(images[0])[0], second.network(images[1])[0]])
+    expected = logits_of_video(network, with_row(features, 2, row))[2]
+    torch.testing.assert_close(found.logits, expected)
+    shapes = [tuple(found.heat(part, 0, grad_cam).shape) for part in found.parts]
+    assert shapes == [(8, 8), (4, 4)]
+
+
+def test_networks_fused_into_one_have_a_map_each():
+    torch.manual_seed(0)
+    backbone = build_backbone("resnet18+resnet34:gate")
+    backbone.network.eval().requires_grad_(False)
+    network = temporal(FORMS[0], backbone.dim)
+    image, features = torch.randn(1, 3, 64, 64), torch.rand(4, backbone.dim)
+    found = trace([backbone], network, [image], features, 2)
+    assert [part.label for part in found.parts] == ["1. resnet18", "2. resnet34"]
+    wrapped = _Video(backbone, network, features, 2)
+    for part, resnet in zip(found.parts, backbone.network.parts, strict=True):
+        other = LayerGradCam(wrapped, resnet.layer4)
+        image.requires_grad_()
+        expected = [
+            other.attribute(image, target=c, relu_attributions=True)[0, 0] for c in range(3)
+        ]
+        number = max(range(3), key=lambda c: expected[c].max())
+        heat = found.heat(part, number, grad_cam)
+        same = (expected[number] / expected[number].max()).detach()
+        torch.testing.assert_close(heat, same, rtol=1e-3, atol=1e-4)
+
+
 def test_patches_of_a_transformer_with_a_class_token_have_a_map():
     """In the output of its last block only the token leads on to the feature."""
     torch.manual_seed(0)
     backbone = transformer()
     network = temporal(FORMS[0], backbone.dim)
     image, features = torch.randn(1, 3, 16, 16), torch.randn(5, backbone.dim)
-    found = trace(backbone, network, image, features, 3)
+    found = trace([backbone], network, [image], features, 3)
     expected = logits_of_video(network, with_row(features, 3, backbone.network(image)[0]))[3]
     torch.testing.assert_close(found.logits, expected)
     (part,) = found.parts
@@ -191,7 +240,7 @@ def test_the_map_is_hottest_where_a_bright_square_alone_decides(form, method):
     for _ in range(5):
         video, (top, left) = _video_with_square()
         features = backbone.network(video).detach()
-        found = trace(backbone, network, video[3:4], features, 3)
+        found = trace([backbone], network, [video[3:4]], features, 3)
         assert found.logits.argmax() == 1
         heat = found.heat(found.parts[0], 1, METHODS[method])  # (8, 8), of 16 x 16 pixels
         assert heat.max() == 1

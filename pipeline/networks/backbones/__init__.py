@@ -4,15 +4,21 @@ A network is named by one string, which stands in the headers of models and feat
 
     resnet50              the name that its family gives it
     r3d_18@16             one that reads clips, here of 16 frames
+    resnet50+densenet121  several that read images, their features side by side
+    resnet50+densenet121:gate   the same, fused by one of fusion.FUSIONS
 """
 
 import difflib
+from types import ModuleType
+from typing import cast
 
 import torch
 
 from pipeline.networks.backbones import (
     efficientnet,
+    hybrid,
     mvit,
+    pixels,
     r2plus1d,
     resnet,
     s3d,
@@ -26,6 +32,7 @@ from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
 FAMILIES: dict[str, Family] = {
     "resnet": resnet,
     "efficientnet": efficientnet,
+    "pixels": pixels,
 }
 
 CLIP_FAMILIES: dict[str, ClipFamily] = {
@@ -70,6 +77,18 @@ def family_of(name: str) -> Family | ClipFamily:
     raise ValueError(f"found {plain!r}.{hint} Allowed: {', '.join(names())}")
 
 
+def modules_of(name: str) -> tuple[ModuleType, ...]:
+    """The files that, with what they import, decide what a network of this name computes.
+
+    Raises:
+        ValueError: No family has this name.
+    """
+    if hybrid.is_hybrid(name):
+        families = dict.fromkeys(family_of(part) for part in hybrid.parts_of(name)[0])
+        return (hybrid, *(cast(ModuleType, family) for family in families))
+    return (cast(ModuleType, family_of(name)),)
+
+
 def reads_clips(name: str) -> bool:
     """Whether the networks of this name read clips, not images.
 
@@ -86,8 +105,11 @@ def build_backbone(name: str) -> Backbone:
         name: As described above.
 
     Raises:
-        ValueError: No family has this name, or it cannot read clips of this length.
+        ValueError: No family has this name, it cannot read clips of this length, or networks
+            cannot be fused.
     """
+    if hybrid.is_hybrid(name):
+        return hybrid.build(name, build_backbone)
     plain, _, frames = name.partition("@")
     if frames:
         return clip_family(plain).build(plain, int(frames))
