@@ -90,9 +90,11 @@ def trace(
     encoded, parts = [], []
     for number, (backbone, image) in enumerate(zip(backbones, images, strict=True)):
         label = f"{number + 1}. {backbone.name}" if len(backbones) > 1 else ""
-        feature, outputs = _encoded(backbone, image)
+        labelled = maps_of(backbone)
+        with torch.set_grad_enabled(bool(labelled)):
+            feature, outputs = _encoded(backbone, image)
         encoded.append(feature)
-        parts += [Part(named or label, number, outputs, maps) for named, maps in maps_of(backbone)]
+        parts += [Part(named or label, number, outputs, maps) for named, maps in labelled]
     return Trace(logits_at(temporal, features, sample, torch.cat(encoded)), parts)
 
 
