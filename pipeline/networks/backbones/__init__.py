@@ -10,17 +10,47 @@ import difflib
 
 import torch
 
-from pipeline.networks.backbones import efficientnet, resnet
+from pipeline.networks.backbones import (
+    convnext,
+    densenet,
+    efficientnet,
+    efficientnets,
+    hf_models,
+    maxvit,
+    mnasnet,
+    mobilenet,
+    regnet,
+    resnet,
+    resnext,
+    shufflenet,
+    swin,
+    timm_models,
+    vit,
+)
 from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
 
 FAMILIES: dict[str, Family] = {
     "resnet": resnet,
     "efficientnet": efficientnet,
+    "efficientnets": efficientnets,
+    "resnext": resnext,
+    "densenet": densenet,
+    "regnet": regnet,
+    "mobilenet": mobilenet,
+    "shufflenet": shufflenet,
+    "mnasnet": mnasnet,
+    "convnext": convnext,
+    "swin": swin,
+    "maxvit": maxvit,
+    "vit": vit,
 }
 
 CLIP_FAMILIES: dict[str, ClipFamily] = {}
 
-OPEN_FAMILIES: dict[str, Family] = {}
+OPEN_FAMILIES: dict[str, Family] = {
+    "timm/": timm_models,
+    "hf/": hf_models,
+}
 """Families that build whatever follows their prefix, such as `timm/`."""
 
 

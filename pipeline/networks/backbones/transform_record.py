@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pipeline.networks.backbones.stretched import Stretched
 from pipeline.networks.backbones.transform import Transform
 
-KINDS: dict[str, type[Transform]] = {"transform": Transform}
+KINDS: dict[str, type[Transform]] = {"transform": Transform, "stretched": Stretched}
 """Ways to prepare an image. A header that names none means the first one."""
 
 
