@@ -1,7 +1,7 @@
 """Image models of transformers: `hf/<repository of the hub>` or `hf/<folder>`.
 
-A folder holds config.json, preprocessor_config.json and, for the weights DEFAULT, model.safetensors.
-Code of repositories is never run, and weights are read from safetensors only.
+A folder holds config.json, preprocessor_config.json and, for the weights DEFAULT,
+model.safetensors. Code of repositories is never run, and weights are read from safetensors only.
 
 Features are the model's `pooler_output`: the class token after the last norm (DINOv2, DINOv3), or
 the average over the last map (ConvNeXt, Swin, ResNet). Where that would come out of a layer of its
@@ -22,7 +22,7 @@ from torch import nn
 from pipeline.errors import PipelineError
 from pipeline.networks.backbones.contract import Backbone, PublishedWeights, Tensors
 from pipeline.networks.backbones.extra import library
-from pipeline.networks.backbones.names import names_of, new_names, renamed
+from pipeline.networks.backbones.names import names_of, new_names
 from pipeline.networks.backbones.stretched import Stretched
 from pipeline.networks.backbones.transform import Transform
 
@@ -51,7 +51,7 @@ def build(name: str) -> Backbone:
     transformers = library("transformers", "hf")
     config = _read(name, transformers.AutoConfig.from_pretrained)
     try:
-        made = transformers.AutoModel.from_config(config, attn_implementation="sdpa")
+        made = transformers.AutoModel.from_config(config)  # attention fused where it can be
     except ValueError as error:
         raise ValueError(f"found {name}: {str(error).splitlines()[0]}") from None
     names = names_of(made)
@@ -180,7 +180,6 @@ def _fetch(location: str) -> Tensors:
             location,
             use_safetensors=True,
             dtype=torch.float32,
-            attn_implementation="sdpa",
             output_loading_info=True,
         )
     except Exception as error:  # of half a dozen libraries
@@ -191,5 +190,16 @@ def _fetch(location: str) -> Tensors:
 
 
 def _translated(prefix: str, names: Mapping[str, str], tensors: Tensors) -> Tensors:
-    """Tensors of this model, or of one with a classifier around it, to the names of `network`."""
-    return renamed(names, {name.removeprefix(prefix): t for name, t in tensors.items()})
+    """Tensors to the names of `network`, wherever they were saved from.
+
+    Args:
+        prefix: Of this model in one with a classifier, which DINOv3 has inside as well.
+        names: What each tensor is called in the network, by its name in the model.
+        tensors: Of the model, with the prefix or without it, or of the network.
+    """
+
+    def known(name: str) -> str:
+        spellings = (name, name.removeprefix(prefix), prefix + name)
+        return next((names[spelt] for spelt in spellings if spelt in names), name)
+
+    return {known(name): tensor for name, tensor in tensors.items()}

@@ -83,10 +83,8 @@ def published(name: str) -> dict[str, PublishedWeights]:
     if settings:
         return {}
     first = timm.models.get_pretrained_cfg(plain)
-    tags = [
-        tagged.partition(".")[2] for tagged in timm.list_models(f"{plain}.*", include_tags=True)
-    ]
-    tags.sort(key=lambda tag: tag != first.tag)
+    listed = timm.list_models(f"{plain}.*", include_tags=True)
+    tags = sorted((name.partition(".")[2] for name in listed), key=lambda tag: tag != first.tag)
     configs = {tag: timm.models.get_pretrained_cfg(f"{plain}.{tag}") for tag in tags}
     found = {
         tag: PublishedWeights(
@@ -97,7 +95,9 @@ def published(name: str) -> dict[str, PublishedWeights]:
         for tag, config in configs.items()
         if config.has_weights
     }
-    return found | {"DEFAULT": entry for entry in list(found.values())[:1]}
+    if found:
+        found["DEFAULT"] = next(iter(found.values()))
+    return found
 
 
 def _architecture(name: str) -> tuple[str, Mapping[str, Any]]:
@@ -123,7 +123,7 @@ def _architecture(name: str) -> tuple[str, Mapping[str, Any]]:
 
 
 def _made(name: str, tag: str | None = None) -> Any:
-    """timm's model without classifier; with the weights of a tag where one is given."""
+    """A model of timm without classifier; with the weights of a tag where one is given."""
     timm = library("timm", "timm")
     plain, settings = _architecture(name)
     settings = dict(settings)

@@ -23,4 +23,4 @@ def token_map(tokens: torch.Tensor, others: int = 1) -> torch.Tensor:
     """
     patches = tokens[:, others:].transpose(1, 2)
     side = math.isqrt(patches.shape[2])
-    return patches.unflatten(2, (side, side))
+    return patches.reshape(*patches.shape[:2], side, side)

@@ -9,6 +9,7 @@ Pre-Training of Visual Perception Models", CVPR 2022) were published; all others
 import math
 from collections import OrderedDict
 from functools import partial
+from typing import Any
 
 import torch
 import torchvision
@@ -41,11 +42,11 @@ class PatchEmbedding(nn.Module):
         made: torchvision's network.
     """
 
-    def __init__(self, made: nn.Module) -> None:
+    def __init__(self, made: Any) -> None:
         super().__init__()
-        self.conv_proj = made.conv_proj
-        self.class_token = made.class_token
-        self.pos_embedding = made.encoder.pos_embedding
+        self.conv_proj: nn.Conv2d = made.conv_proj
+        self.class_token: nn.Parameter = made.class_token
+        self.pos_embedding: nn.Parameter = made.encoder.pos_embedding
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, H, W) to tokens (B, 1 + h w, D), the class token first.
@@ -63,12 +64,12 @@ class PatchEmbedding(nn.Module):
         return torch.cat([token, tokens], dim=1) + self._positions(rows, columns)
 
     def _positions(self, rows: int, columns: int) -> torch.Tensor:
-        """Embeddings for this grid, interpolated as torchvision does it for images of other sizes."""
+        """Embeddings for this grid, interpolated as torchvision does it for other sizes."""
         first, grid = self.pos_embedding[:, :1], self.pos_embedding[:, 1:]
         side = math.isqrt(grid.shape[1])
         if (rows, columns) == (side, side):
             return self.pos_embedding
-        maps = grid.transpose(1, 2).unflatten(2, (side, side))
+        maps = grid.transpose(1, 2).reshape(1, -1, side, side)
         maps = interpolate(maps, (rows, columns), mode="bicubic", align_corners=True)
         return torch.cat([first, maps.flatten(2).transpose(1, 2)], dim=1)
 
