@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+from pipeline.same_results import SAME_RESULTS
+
 _ROOT = Path(__file__).parents[1]
 _PACKAGE = Path(__file__).parent
 
@@ -21,7 +23,7 @@ DECIDES_NOTHING = frozenset(
     _PACKAGE / f"{name}.py"
     for name in (
         *("allocator", "atomic", "code_identity", "errors", "paths", "progress"),
-        *("result_store", "runtime", "settings"),
+        *("result_store", "runtime", "same_results", "settings"),
         *("networks/backbones/contract", "networks/backbones/torchvision_weights"),
     )
 )
@@ -36,16 +38,25 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _SILENT = {"annotation", "returns", "type_comment", "type_params", "kind", "ctx", "msg"}
 
 
-@functools.cache
 def code_hash(*roots: ModuleType) -> str:
-    """SHA-256 over the meaning of these modules and of all that they import from this project.
+    """What names the computation of these modules and of all that they import from this project.
 
     Args:
         roots: For example the module that encodes frames and the file of the backbone's family.
 
     Returns:
-        Hexadecimal; the same on every Python version, wherever the files lie and whatever they
-        are called.
+        Hexadecimal: `meaning_hash`, or that of earlier code which is known to give the same results
+        (same_results.py).
+    """
+    found = meaning_hash(*roots)
+    return SAME_RESULTS.get(found, found)
+
+
+@functools.cache
+def meaning_hash(*roots: ModuleType) -> str:
+    """SHA-256 over the meaning of these modules and of all that they import from this project.
+
+    The same on every Python version, wherever the files lie and whatever they are called.
     """
     files = files_behind(*(Path(str(root.__file__)) for root in roots))
     digests = sorted(hashlib.sha256(_meaning(path).encode()).hexdigest() for path in files)

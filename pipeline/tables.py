@@ -1,6 +1,7 @@
 """The small tables of data/index that every stage meets through, and those of damaged videos."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,18 +13,14 @@ from pipeline.errors import PipelineError
 INDEX = paths.INDEX
 SPLITS = ("train", "val", "test")
 
-_COLUMNS = {
-    "videos.csv": [
-        "video",
-        "path",
-        "sha256",
-        "width",
-        "height",
-        "fps",
-        "frames",
-        "duration_s",
-        "problem",
-    ],
+VIDEO_COLUMNS = (
+    *("video", "path", "sha256", "width", "height"),
+    *("fps", "frames", "duration_s", "problem"),
+)
+"""Of videos.csv in every layout; those that follow are what a layout tells of its videos."""
+
+_COLUMNS: dict[str, Sequence[str]] = {
+    "videos.csv": VIDEO_COLUMNS,
     "labels.csv": ["video", "start_s", "end_s", "phase"],
     "splits.csv": ["video", "split"],
     "phases.csv": ["phase"],
@@ -69,7 +66,7 @@ def read_skipped(folder: Path) -> pd.DataFrame:
 def read_masked(folder: Path) -> pd.DataFrame:
     """masked.csv of data/frames or features: how many samples damaged videos lost, of how many."""
     path = folder / "masked.csv"
-    return _read(path) if path.is_file() else pd.DataFrame(columns=_COLUMNS["masked.csv"])
+    return _read(path) if path.is_file() else pd.DataFrame(columns=list(_COLUMNS["masked.csv"]))
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

@@ -99,7 +99,7 @@ def test_sections_that_do_not_fit_together_are_named(tmp_path, old, new, message
     ("changes", "message"),
     [
         (
-            {"mode: frozen": "mode: adabn", "crop: null\n  finetune": "crop: 112\n  finetune"},
+            {"mode: frozen": "mode: adabn", "  crop: null\n  clip": "  crop: 112\n  clip"},
             "alike",
         ),
         (

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from pipeline import code_identity
-from pipeline.code_identity import code_hash, files_behind, imported, library_versions
+from pipeline.code_identity import (
+    code_hash,
+    files_behind,
+    imported,
+    library_versions,
+    meaning_hash,
+)
+from pipeline.same_results import SAME_RESULTS
 
 CODE = '''\
 """Docstring."""
@@ -122,3 +129,21 @@ def test_the_hash_of_the_real_code_is_the_same_in_a_copy_elsewhere(tmp_path):
 
 def test_patch_releases_of_a_library_do_not_count():
     assert all(version.count(".") == 1 for version in library_versions("numpy", "torch").values())
+
+
+def test_no_line_of_same_results_is_stale():
+    from pipeline.backbone import adabn, loop, task
+    from pipeline.features import identity
+    from pipeline.networks.backbones import efficientnet, resnet
+
+    families = (resnet, efficientnet)
+    current = {
+        meaning_hash(*roots, family)
+        for roots in (identity.CODE, (loop, task), (adabn,))
+        for family in families
+    }
+    stale = set(SAME_RESULTS) - current
+    assert not stale, (
+        "the code behind these lines of pipeline/same_results.py has changed again: replace the "
+        f"hash if its results stay the same (docs/contributing.md), or remove the line: {stale}"
+    )

@@ -18,6 +18,7 @@ from pipeline.demo.render import render_demo
 
 ROOT = Path(__file__).parents[1]
 CONTRIBUTED = ROOT / "tests/contributed"
+pytestmark = pytest.mark.slow
 STAGES = ("index", "frames", "backbone", "features", "train", "evaluate")
 
 

@@ -34,8 +34,12 @@ def write_video(
     gop: int = 12,
     x264: str = "",
     faststart: bool = False,
+    altered_from: int | None = None,
 ) -> None:
-    """An H.264 video with B-frames; `ticks` are presentation times in 1 / fps seconds."""
+    """An H.264 video with B-frames; `ticks` are presentation times in 1 / fps seconds.
+
+    From frame `altered_from` on, the pictures carry other numbers.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(
         str(path), "w", options={"movflags": "faststart"} if faststart else {}
@@ -47,7 +51,9 @@ def write_video(
         stream.width, stream.height, stream.pix_fmt = BITS * CELL, 64, "yuv420p"
         stream.time_base = 1 / Fraction(fps)
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(numbered_image(number), format="rgb24")
+            altered = altered_from is not None and number >= altered_from
+            image = numbered_image(number ^ 0b1111111111 if altered else number)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = ticks[number] if ticks else number
             frame.time_base = 1 / Fraction(fps)
             container.mux(stream.encode(frame))

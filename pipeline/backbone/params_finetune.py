@@ -48,6 +48,8 @@ class FinetuneParams(Section):
     """How the backbone is trained on labelled frames of the training videos.
 
     Attributes:
+        target: What is learnt: `phase`, or a column of videos.csv, such as experience, whose value
+            then is the class of every frame of a video.
         strategy: `head`: the backbone stays as it is. `whole`: all at once. `two_stage`: the head
             alone before `unfreeze_epoch`, then all. `freeze_until`: the first blocks stay.
             `progressive`: one more block from the top every `unfreeze_every` epochs.
@@ -80,6 +82,7 @@ class FinetuneParams(Section):
         early_stop: Epochs without a better validation macro F1 until training ends; 0: none.
     """
 
+    target: str = Field("phase", min_length=1)
     strategy: Literal["head", "whole", "two_stage", "freeze_until", "progressive"] = "two_stage"
     unfreeze_epoch: int = Field(3, ge=2)
     freeze_until: int = Field(4, ge=1)
@@ -118,9 +121,10 @@ class FinetuneParams(Section):
     def deciding(self) -> dict[str, Any]:
         """The keys that decide the weights: those that the chosen options read.
 
-        Without `checkpointing`, which spends time to save memory and changes nothing else.
+        Without `checkpointing`, which spends time to save memory and changes nothing else, and
+        without `target`: the classes of the frames count themselves.
         """
-        unread = {"checkpointing"}
+        unread = {"checkpointing", "target"}
         for (key, value), names in _READ_FOR.items():
             if getattr(self, key) != value:
                 unread |= set(names)

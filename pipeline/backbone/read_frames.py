@@ -1,4 +1,4 @@
-"""The frames of a split with their phases and tools, matched by time."""
+"""The frames of a split with their classes and tools, matched by time."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.clips import stored_clips
+from pipeline.errors import PipelineError
 from pipeline.frame_labels import phases_at
 from pipeline.frame_store import FrameFile
 from pipeline.paths import FRAMES, INDEX
@@ -18,28 +19,38 @@ from pipeline.tables import (
     read_skipped,
     read_splits,
     read_tools,
+    read_videos,
 )
 from pipeline.timebase import labels_at
 
+PHASE = "phase"
+"""The target for which frames have the classes of labels.csv."""
+
 
 def read_frames(
-    splits: tuple[str, ...], labels: bool = True, frames: Path = FRAMES, index: Path = INDEX
+    splits: tuple[str, ...],
+    labels: bool = True,
+    target: str = PHASE,
+    frames: Path = FRAMES,
+    index: Path = INDEX,
 ) -> LabelledFrames:
     """All frames of the videos of these splits, without damaged videos and lost samples.
 
     Args:
         splits: Some of train, val, test.
-        labels: Whether phases and tools are read; without them all rows are unlabelled.
+        labels: Whether classes and tools are read; without them all rows are unlabelled.
+        target: What the classes are, see read_classes.
         frames: Folder of containers.
         index: Folder of tables.
 
     Raises:
-        PipelineError: A container is missing, or a label is none of the phases.
+        PipelineError: A container is missing, a label is none of the phases, or there is no such
+            target.
     """
     table = read_splits(index)
     skipped = set(read_skipped(frames)["video"])
     wanted = table[table["split"].isin(splits) & ~table["video"].isin(skipped)]["video"]
-    known = _Labels.read(index) if labels else None
+    known = _Labels.read(index, target) if labels else None
     clips = stored_clips(frames)
     containers: list[Path] = []
     fingerprints: list[str] = []
@@ -74,6 +85,43 @@ def read_frames(
     )
 
 
+def read_classes(target: str, index: Path = INDEX) -> tuple[str, ...]:
+    """The classes that are learnt, in the order of their numbers.
+
+    Args:
+        target: `phase`, or a column of videos.csv, such as experience: then every frame of a video
+            has the video's value. The classes are the values of training and validation videos.
+        index: Folder of tables.
+
+    Raises:
+        PipelineError: There is no such column, or it does not hold two values.
+    """
+    if target == PHASE:
+        return read_phases(index)
+    values = _values(target, index)
+    splits = read_splits(index)
+    seen = splits[splits["split"] != "test"]["video"]
+    classes = tuple(sorted({values[video] for video in seen if values.get(video)}))
+    if len(classes) < 2:
+        raise PipelineError(
+            f"params.yaml: backbone.finetune.target: found {target!r}, of which the training and "
+            f"validation videos have the values {', '.join(classes) or '(none)'} in "
+            f"{index}/videos.csv; two or more are needed."
+        )
+    return classes
+
+
+def _values(target: str, index: Path) -> dict[str, str]:
+    """The value of each video in a column of videos.csv; empty where it has none."""
+    videos = read_videos(index)
+    if target not in videos.columns:
+        raise PipelineError(
+            f"params.yaml: backbone.finetune.target: found {target!r}. Allowed: {PHASE}, or a "
+            f"column of {index}/videos.csv: {', '.join(videos.columns[1:])}."
+        )
+    return dict(zip(videos["video"], videos[target].astype(str), strict=True))
+
+
 def read_tool_names(index: Path = INDEX) -> tuple[str, ...]:
     """The tools of tools.csv, in the order of its columns."""
     return tuple(c for c in read_tools(index).columns if c not in ("video", "time_s"))
@@ -85,25 +133,35 @@ class _Labels:
 
     index: Path
     runs: pd.DataFrame
-    phases: tuple[str, ...]
+    classes: tuple[str, ...]
+    values: dict[str, str] | None
     tools: pd.DataFrame
     tool_names: tuple[str, ...]
 
     @classmethod
-    def read(cls, index: Path) -> "_Labels":
+    def read(cls, index: Path, target: str) -> "_Labels":
         return cls(
-            index, read_labels(index), read_phases(index), read_tools(index), read_tool_names(index)
+            index,
+            read_labels(index),
+            read_classes(target, index),
+            None if target == PHASE else _values(target, index),
+            read_tools(index),
+            read_tool_names(index),
         )
 
     def at(
         self, time_s: NDArray[np.float64], video: str
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Class (T,) and tools (T, K) of the video's frames at these seconds."""
-        runs = self.runs[self.runs["video"] == video]
         rows = self.tools[self.tools["video"] == video]
-        return phases_at(time_s, runs, self.phases, self.index), _tools(
-            time_s, rows, self.tool_names
-        )
+        tools = _tools(time_s, rows, self.tool_names)
+        if self.values is None:
+            runs = self.runs[self.runs["video"] == video]
+            return phases_at(time_s, runs, self.classes, self.index), tools
+        # A video without a value, or with one that no other has, is unlabelled.
+        value = self.values.get(video, "")
+        number = self.classes.index(value) if value in self.classes else -1
+        return np.full(len(time_s), number, dtype=np.int64), tools
 
 
 def _tools(

@@ -11,7 +11,7 @@ from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import AdabnParams
 from pipeline.backbone.preconditions import check_backbone, check_training
-from pipeline.backbone.read_frames import read_frames, read_tool_names
+from pipeline.backbone.read_frames import read_classes, read_frames, read_tool_names
 from pipeline.backbone.report import write_metrics, write_report
 from pipeline.backbone.stored import LIBRARIES
 from pipeline.backbone.task import FineTuning
@@ -24,7 +24,7 @@ from pipeline.paths import BACKBONE, BACKBONE_REPORT, FRAMES
 from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed
 from pipeline.settings import read_section, read_value
-from pipeline.tables import SPLITS, read_phases
+from pipeline.tables import SPLITS
 
 
 def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
@@ -88,7 +88,9 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
 
 
 def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> FineTuning:
-    training, validation = read_frames(("train",)).labelled(), read_frames(("val",)).labelled()
+    target = params.finetune.target
+    training = read_frames(("train",), target=target).labelled()
+    validation = read_frames(("val",), target=target).labelled()
     if not params.finetune.tools:
         training, validation = training.without_tools(), validation.without_tools()
     return FineTuning(
@@ -97,7 +99,7 @@ def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> 
         transform=initial.transform.cropped(params.crop),
         training=training,
         validation=validation,
-        num_classes=len(read_phases()),
+        num_classes=len(read_classes(target)),
         params=params.finetune,
         seed=seed,
     )
@@ -109,10 +111,11 @@ def _fine_tuned(
     """The result of a training, its report, and facts for the header."""
     check_training(tuning.training, tuning.validation, tuning.params, runtime)
     result = fine_tuned(tuning, runtime, reports)
-    classes = read_phases()
+    classes = read_classes(tuning.params.target)
     tools = read_tool_names() if tuning.num_tools else ()
     write_report(reports, result, tuning.validation, len(tuning.training), classes, tools)
     return result, {
+        "target": tuning.params.target,
         "strategy": tuning.params.strategy,
         "training_frames": len(tuning.training),
         "training_videos": len(tuning.training.containers),

@@ -170,17 +170,12 @@ def _errors(test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float)
     truth, prediction, _ = pooled(test)
     matrix = confusion(truth, prediction, len(classes))
     runs = worst_runs(test, WORST_RUNS)
-    frames = {
-        run.video: str(
-            read_attributes(paths.FEATURES / f"{run.video}.h5").get("frames_fingerprint", "")
-        )
-        for run in runs
-    }
+    features = {run.video: read_attributes(paths.FEATURES / f"{run.video}.h5") for run in runs}
     return Errors(
         matrix=matrix,
         pairs=confused_pairs(matrix, CONFUSED_PAIRS),
         near=near_transitions(videos, fps, NEAR_S),
-        runs=[(run, thumbnails(run, frames[run.video])) for run in runs],
+        runs=[(run, thumbnails(run, features[run.video])) for run in runs],
         boundaries=boundaries_by_phase([(v.truth, v.prediction) for v in videos], classes, fps),
     )
 

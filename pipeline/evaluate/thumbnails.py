@@ -8,8 +8,10 @@ frames write the same page, two without them as well.
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -36,7 +38,7 @@ class Thumbnail:
 
 
 def thumbnails(
-    run: WrongRun, frames_fingerprint: str, folder: Path = paths.FRAMES
+    run: WrongRun, features: Mapping[str, Any], folder: Path = paths.FRAMES
 ) -> list[Thumbnail]:
     """The first, middle and last frame of a run, each once, without lost ones.
 
@@ -44,13 +46,16 @@ def thumbnails(
 
     Args:
         run: The frames in question.
-        frames_fingerprint: Of the frames that the video's features were made from.
+        features: Attributes of the video's features, which say from which frames they were made.
         folder: Of the containers.
     """
-    samples = sorted({run.start, (run.start + run.end - 1) // 2, run.end - 1})
+    # Frames of clips are stored more densely than samples lie.
+    every = int(features.get("stored_frames_per_sample", 1))
+    moments = {run.start, (run.start + run.end - 1) // 2, run.end - 1}
+    samples = [every * moment for moment in sorted(moments)]
     try:
         with FrameFile(folder / f"{run.video}.h5") as frames:
-            if frames.attributes.get("fingerprint") != frames_fingerprint:
+            if frames.attributes.get("fingerprint") != features.get("frames_fingerprint"):
                 return []
             return [
                 Thumbnail(float(frames.time_s[sample]), _small(frames, sample))

@@ -18,7 +18,7 @@ from pipeline.result_store import fingerprint
 LIBRARIES = ("torch", "torchvision", "opencv-python-headless")
 # From the bytes of JPEG files to the rows of a features file. How they are read and written, where
 # they run, and the other families of backbones decide nothing.
-_CODE = (determinism, encode, precision, quantisation_frames, quantise, rows)
+CODE = (determinism, encode, precision, quantisation_frames, quantise, rows)
 
 
 def parts_of_all(
@@ -40,7 +40,7 @@ def parts_of_all(
         clips: Which frames make a sample's clip; None where a sample is one frame.
     """
     family = cast(ModuleType, family_of(name))
-    code: tuple[ModuleType, ...] = (*_CODE, family)
+    code: tuple[ModuleType, ...] = (*CODE, family)
     of_clips: dict[str, Any] = {}
     if clips is not None:
         code = (*code, encode_clips)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.tables import (
+    VIDEO_COLUMNS,
     read_labels,
     read_phases,
     read_splits,
@@ -25,10 +26,13 @@ def write_backbone_tables(index: Path) -> None:
     Batch norm is adapted to videos without their labels. Fine-tuning sees the training and
     validation videos only: no test video is in its table.
     """
-    splits = read_splits(index)
-    videos = splits.merge(read_videos(index)[["video", "sha256"]], on="video")
+    splits, known = read_splits(index), read_videos(index)
+    videos = splits.merge(known[["video", "sha256"]], on="video")
     adapting = videos.assign(table="adabn")
-    learning = _learning(index, videos[videos["split"] != "test"])
+    # Whatever the layout tells of a video may be what is learnt (backbone.finetune.target).
+    told = known.drop(columns=[c for c in VIDEO_COLUMNS if c not in ("video", "sha256")])
+    seen = splits[splits["split"] != "test"].merge(told, on="video")
+    learning = _learning(index, seen)
     for mode, table in {
         "frozen": pd.DataFrame({"video": []}),
         "adabn": adapting,

@@ -132,7 +132,7 @@ def test_a_damaged_frame_is_named_with_its_container(project):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "resnet17"}, r"backbone\.name: found 'resnet17'\. Allowed: .*resnet18"),
+        ({"name": "resnet17"}, r"backbone\.name: found 'resnet17'\. .*Allowed: .*resnet18"),
         (
             {"finetune": {"strategy": "freeze_until", "freeze_until": 5}},
             r"freeze_until: found 5, which freezes all of tiny_cnn\. Allowed: 1 to 4;",

@@ -86,9 +86,9 @@ def test_the_store_holds_no_names(computed):
 
 def test_a_family_that_is_added_changes_no_fingerprint(computed, monkeypatch):
     monkeypatch.setitem(FAMILIES, "toy", FAMILIES["efficientnet"])
-    code_identity.code_hash.cache_clear()
+    code_identity.meaning_hash.cache_clear()
     assert "0 computed" in stage.run()
-    files = code_identity.files_behind(*map(path_of, (*identity._CODE, resnet)))
+    files = code_identity.files_behind(*map(path_of, (*identity.CODE, resnet)))
     assert path_of(FAMILIES["efficientnet"]) not in files
 
 
@@ -97,7 +97,7 @@ def path_of(module):
 
 
 def test_the_code_behind_features_is_neither_files_nor_the_way_of_running():
-    names = {file.name for file in code_identity.files_behind(*map(path_of, identity._CODE))}
+    names = {file.name for file in code_identity.files_behind(*map(path_of, identity.CODE))}
     assert {"encode.py", "copying.py", "nvjpeg.py", "jpeg.py", "transform.py"} <= names
     running = {"stage.py", "build.py", "shards.py", "compiled.py", "devices.py", "video.py"}
     assert not running & names
@@ -105,7 +105,7 @@ def test_the_code_behind_features_is_neither_files_nor_the_way_of_running():
 
 
 def test_the_pure_core_knows_no_files():
-    for module in identity._CODE:
+    for module in identity.CODE:
         tree = ast.parse(path_of(module).read_text())
         used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert not {"pipeline.frame_store", "pipeline.feature_store", "h5py"} & used

@@ -185,6 +185,7 @@ class Mean(nn.Module):
         return tokens.mean(dim=2)
 
 
+@pytest.mark.slow
 def test_precisions_on_real_frames(shared_data, project):
     """ResNet-50 at its own crop, frames of real operations, int8 scaled by another operation."""
     import av

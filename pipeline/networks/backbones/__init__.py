@@ -19,13 +19,20 @@ from pipeline.networks.backbones import (
     maxvit,
     mnasnet,
     mobilenet,
+    mvit,
+    r2plus1d,
     regnet,
     resnet,
     resnext,
+    s3d,
     shufflenet,
+    slowfast,
     swin,
+    swin3d,
     timm_models,
+    video_resnet,
     vit,
+    x3d,
 )
 from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
 
@@ -45,7 +52,15 @@ FAMILIES: dict[str, Family] = {
     "vit": vit,
 }
 
-CLIP_FAMILIES: dict[str, ClipFamily] = {}
+CLIP_FAMILIES: dict[str, ClipFamily] = {
+    "video_resnet": video_resnet,
+    "s3d": s3d,
+    "mvit": mvit,
+    "swin3d": swin3d,
+    "x3d": x3d,
+    "slowfast": slowfast,
+    "r2plus1d": r2plus1d,
+}
 
 OPEN_FAMILIES: dict[str, Family] = {
     "timm/": timm_models,
