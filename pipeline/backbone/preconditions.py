@@ -7,6 +7,7 @@ from pipeline.backbone.classifier import batch_norms
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import FinetuneParams
+from pipeline.backbone.released import check_released
 from pipeline.errors import PipelineError
 from pipeline.networks.backbones import (
     build_backbone,
@@ -14,28 +15,33 @@ from pipeline.networks.backbones import (
     family_of,
     reads_clips,
 )
+from pipeline.networks.backbones.crop import check_crop
 from pipeline.runtime import RuntimeParams, gpus
 
 
 def check_backbone(params: BackboneParams) -> None:
-    """Check what only the families know: names, numbers of blocks, and batch norm.
+    """Check what only the families know: names, weights, sizes, numbers of blocks, batch norm.
 
     Args:
         params: The section `backbone`.
 
     Raises:
-        PipelineError: No family has the name, `freeze_until` leaves nothing to train, or there is
-            no batch norm to adapt.
+        PipelineError: No family has the name, a library that it needs is not installed, released
+            weights belong to another one, it does not take images of `crop`, `freeze_until` leaves
+            nothing to train, or there is no batch norm to adapt.
     """
     try:
         family_of(params.name)
+        _check_clip(params)
+        with torch.device("meta"):  # no memory, no numbers
+            backbone = build_backbone(params.network)
     except ValueError as error:
         raise PipelineError(f"params.yaml: backbone.name: {error}.") from None
-    _check_clip(params)
+    check_released(params.name, params.weights)
+    if params.crop is not None:
+        check_crop(backbone, params.crop, "backbone.crop")
     if params.mode == "frozen":
         return
-    with torch.device("meta"):  # no memory, no numbers
-        backbone = build_backbone(params.network)
     most = len(backbone.blocks()) - 1
     finetune = params.finetune
     if (
@@ -53,6 +59,21 @@ def check_backbone(params: BackboneParams) -> None:
             f"params.yaml: backbone.mode: found {params.mode}, but {params.name} has no batch "
             "norm to adapt. Allowed for it: frozen, finetune."
         )
+
+
+def check_features_crop(params: BackboneParams, crop_px: int | None) -> None:
+    """Check that the backbone takes images of features.crop, before it is trained for them.
+
+    Args:
+        params: The section `backbone`, which `check_backbone` let pass.
+        crop_px: As features.crop.
+
+    Raises:
+        PipelineError: It does not.
+    """
+    if crop_px is not None:
+        with torch.device("meta"):
+            check_crop(build_backbone(params.network), crop_px, "features.crop")
 
 
 def _check_clip(params: BackboneParams) -> None:

@@ -1,6 +1,8 @@
 """The backbone stage: the network, trained where asked, to models/backbone.safetensors."""
 
 import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ from pipeline.backbone.weights import InitialWeights, initial_weights
 from pipeline.checkpoint import save_checkpoint, tensors_hash
 from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
+from pipeline.networks.backbones import libraries_of
 from pipeline.networks.backbones.transform_record import recorded
 from pipeline.paths import BACKBONE, BACKBONE_REPORT, FRAMES
 from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed
-from pipeline.settings import read_section, read_value
+from pipeline.settings import read_raw_section, read_section, read_value
 from pipeline.tables import SPLITS
 
 
@@ -41,6 +44,7 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     check_backbone(params)
     seed = read_value("seed", int)
     initial = initial_weights(params.network, params.weights, seed)
+    _warn_of_leak(initial.source)
     tensors, transform = initial.tensors, initial.transform.cropped(params.crop)
     # Before hours of training: these frames may be what is missing.
     others = _frames_to_adapt_to(params.adabn) if params.adapts else None
@@ -76,7 +80,7 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
         "transform": recorded(initial.transform),
         "mode": params.mode,
         "params": params.deciding(),
-        "libraries": library_versions(*LIBRARIES),
+        "libraries": library_versions(*LIBRARIES, *libraries_of(params.name)),
     }
     if params.clip is not None:
         header["clip"] = params.clip.model_dump()
@@ -85,6 +89,16 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
         # What a reader needs to make such frames; what became of damaged videos is not part of it.
         header["frames"] = {k: v for k, v in recipe.items() if k not in ("code", "on_error")}
     return header | initial.source
+
+
+def _warn_of_leak(source: Mapping[str, Any]) -> None:
+    """Say so where the weights have seen the videos that they are going to be judged by."""
+    if source.get("weights_leak") and read_raw_section("data").get("layout") == "cholec80":
+        print(
+            f"backbone: {source['weights']}: {source['weights_leak']}. Scores on test videos that "
+            "are among them are too high; say so where you report them",
+            file=sys.stderr,
+        )
 
 
 def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> FineTuning:

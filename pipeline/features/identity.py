@@ -11,8 +11,9 @@ from pipeline.code_identity import code_hash, library_versions
 from pipeline.feature_store import FORMAT_VERSION
 from pipeline.features import encode, encode_clips, precision, quantisation_frames, quantise, rows
 from pipeline.features.params import FeaturesParams
-from pipeline.networks.backbones import family_of
+from pipeline.networks.backbones import family_of, libraries_of
 from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.backbones.transform_record import code_of, recorded
 from pipeline.result_store import fingerprint
 
 LIBRARIES = ("torch", "torchvision", "opencv-python-headless")
@@ -40,7 +41,7 @@ def parts_of_all(
         clips: Which frames make a sample's clip; None where a sample is one frame.
     """
     family = cast(ModuleType, family_of(name))
-    code: tuple[ModuleType, ...] = (*CODE, family)
+    code: tuple[ModuleType, ...] = (*CODE, family, code_of(transform))
     of_clips: dict[str, Any] = {}
     if clips is not None:
         code = (*code, encode_clips)
@@ -48,10 +49,10 @@ def parts_of_all(
     return {
         "backbone": name,
         "weights": weights_hash,
-        "transform": asdict(transform),
+        "transform": recorded(transform),
         "params": params.model_dump(exclude={"crop"}),
         "quantisation": list(quantisation),
-        "libraries": library_versions(*LIBRARIES),
+        "libraries": library_versions(*LIBRARIES, *libraries_of(name)),
         "code": code_hash(*code),
         "format": FORMAT_VERSION,
     } | of_clips

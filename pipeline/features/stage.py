@@ -24,6 +24,7 @@ from pipeline.features.video import MissingVideo, short_side_px, write_video
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.crop import check_crop
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.cost import image_cost
@@ -70,6 +71,7 @@ def run(
         network = build_backbone(header["name"])
     check_precision(network, params.precision)
     transform = read_transform(header["transform"]).cropped(params.crop)
+    check_crop(network, transform.crop_px, "features.crop")
 
     taken = read_frames_recipe(frames)
     clips = _clips(taken, header)

@@ -3,6 +3,7 @@
 A network is named by one string, which stands in the headers of models and features:
 
     resnet50              the name that its family gives it
+    timm/convnextv2_tiny  one that timm makes; hf/<repository or folder> is one of transformers
     r3d_18@16             one that reads clips, here of 16 frames
 """
 
@@ -16,7 +17,6 @@ from pipeline.networks.backbones import (
     efficientnet,
     efficientnets,
     hf_models,
-    maxvit,
     mnasnet,
     mobilenet,
     mvit,
@@ -35,6 +35,7 @@ from pipeline.networks.backbones import (
     x3d,
 )
 from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
+from pipeline.networks.backbones.surgical import encoder_of
 
 FAMILIES: dict[str, Family] = {
     "resnet": resnet,
@@ -48,7 +49,6 @@ FAMILIES: dict[str, Family] = {
     "mnasnet": mnasnet,
     "convnext": convnext,
     "swin": swin,
-    "maxvit": maxvit,
     "vit": vit,
 }
 
@@ -106,6 +106,15 @@ def reads_clips(name: str) -> bool:
     return family_of(name) in CLIP_FAMILIES.values()
 
 
+def libraries_of(name: str) -> tuple[str, ...]:
+    """Packages beside torch and torchvision whose code decides what a network of this name gives.
+
+    Raises:
+        ValueError: No family has this name.
+    """
+    return tuple(getattr(family_of(name), "LIBRARIES", ()))
+
+
 def build_backbone(name: str) -> Backbone:
     """An untrained backbone, initialised from torch's random state.
 
@@ -149,6 +158,9 @@ def resize_px(name: str, weights: str, crop_px: int | None) -> int:
     Raises:
         ValueError: No family has this name.
     """
+    encoder, _ = encoder_of(weights)
+    if encoder is not None:
+        return encoder.transform.cropped(crop_px).resize_px
     published = family_of(name).published(name.partition("@")[0]).get(weights.rpartition(".")[2])
     if published is not None:
         return published.transform.cropped(crop_px).resize_px

@@ -130,6 +130,10 @@ def _read(name: str, read: Any) -> Any:
     """
     location = name.removeprefix(PREFIX)
     try:
+        return read(location, local_files_only=True)
+    except (OSError, ValueError):
+        pass  # not fetched yet
+    try:
         return read(location)
     except (OSError, ValueError) as error:
         raise PipelineError(

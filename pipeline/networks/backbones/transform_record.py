@@ -1,7 +1,9 @@
-"""Transforms as headers of models keep them."""
+"""Transforms as headers of models keep them, and the code behind each."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from types import ModuleType
 from typing import Any
 
 from pipeline.networks.backbones.stretched import Stretched
@@ -22,3 +24,8 @@ def read_transform(record: Mapping[str, Any]) -> Transform:
     """The transform that `recorded` wrote."""
     fields = dict(record)
     return KINDS[fields.pop("kind", "transform")](**fields)
+
+
+def code_of(transform: Transform) -> ModuleType:
+    """The module that prepares images in this way."""
+    return sys.modules[type(transform).__module__]
