@@ -21,7 +21,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # What training states hold beside their tensors, and what runs no code when it is read: options
 # of a command line, losses and scores. numpy 1 called a scalar otherwise.
 _SCALAR = np.float64().__reduce__()[0]
-_HARMLESS = [
+_HARMLESS: list[Any] = [
     argparse.Namespace,
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "b1")),
