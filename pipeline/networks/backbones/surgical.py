@@ -143,7 +143,7 @@ ENCODERS: dict[str, Encoder] = {
         url=None,
         transform=_ENDOVIT_TRANSFORM,
         licence=_NOT_STATED,
-        leak="pretrained on the training videos of its split of Cholec80 (1 to 40), without labels",
+        leak="pretrained on the 40 training videos of its split of Cholec80, without labels",
         paths=(("model",),),
         ignored=_AUTOENCODER,
     ),
@@ -170,7 +170,9 @@ ENCODERS: dict[str, Encoder] = {
     ),
     "surgenet-xl": _surgenet("SurgeNetXL", _SURGENET_LEAK),
     "surgenet": _surgenet("SurgeNet", _SURGENET_LEAK),
-    "surgenet-small": _surgenet("SurgeNetSmall", _SURGENET_LEAK),
+    "surgenet-small": _surgenet(
+        "SurgeNetSmall", "pretrained on a tenth of SurgeNet's frames, some of them of Cholec80"
+    ),
     "surgenet-public": _surgenet("Public", _SURGENET_LEAK),
     "surgenet-cholec": _surgenet("CHOLEC", _SURGENET_LEAK),
     "surgenet-ramie": _surgenet("RAMIE", None),
