@@ -2,10 +2,12 @@
 
     python benchmarks/features.py [--network efficientnet_b5] [--runs 3] [--seconds 12]
     python benchmarks/features.py --device cuda --batch 128
+    python benchmarks/features.py --network r2plus1d_18@16 --mode fp32 bf16
 
 Each row is a process of its own. Its ceiling is the network of that row on a batch in the device's
 memory; what it is compared with is how published code does it, fp32, eager, NCHW. Weights are
-random. On a GPU each row comes with both decoders.
+random. On a GPU each row comes with both decoders. Of a network that reads clips, a clip ends at
+each frame and shares all but one with the next; figures are clips per second.
 """
 
 import argparse
@@ -14,7 +16,6 @@ import resource
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,11 +26,14 @@ from timing import median_s
 
 from pipeline.backbone.weights import random_weights
 from pipeline.checkpoint import save_checkpoint
+from pipeline.clips import Clips
 from pipeline.features.build import Plan, build_writer
 from pipeline.features.params import FeaturesParams
 from pipeline.features.video import MissingVideo, write_video
 from pipeline.frame_store import write_frames
 from pipeline.networks.backbones import build_backbone
+from pipeline.networks.backbones.memory_format import images_channels_last
+from pipeline.networks.backbones.transform_record import recorded
 from pipeline.runtime import RuntimeParams, cores
 
 
@@ -78,26 +82,33 @@ def rate(network: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, 
 
 def measure(mode: Mode, given: argparse.Namespace) -> None:
     transform = build_backbone(given.network).transform
-    side, device = transform.crop_px, torch.device(given.device)
+    device = torch.device(given.device)
     # Before build_writer, which has the C library keep memory: published code does not do that.
     torch.set_num_threads(cores())
-    plain = build_backbone(given.network).network.eval().to(device)
-    eager = rate(plain, torch.randn(16, 3, side, side, device=device), given.runs)
+    backbone = build_backbone(given.network)
+    length = backbone.clip_frames
+    clips = None if length is None else Clips(length, every=1, step=1, position="past")
+    image = (3, transform.crop_px, transform.crop_px)
+    sample = image if length is None else (length, *image)
+    plain = backbone.network.eval().to(device)
+    batch = 16 if length is None else 2
+    eager = rate(plain, torch.randn(batch, *sample, device=device), given.runs)
     params = FeaturesParams.model_validate({"precision": mode.precision, "decoder": mode.decoder})
     runtime = RuntimeParams(device=given.device, compile=mode.compile, batch=given.batch)
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(cores()) as pool:
         folder = Path(name)
-        header = {"name": given.network, "weights": "random", "transform": asdict(transform)}
+        header = {"name": given.network, "weights": "random", "transform": recorded(transform)}
         save_checkpoint(folder / "b.safetensors", random_weights(given.network, 0), header)
-        plan = Plan(folder / "b.safetensors", params, runtime, [container(folder / "c.h5", 32)], {})
+        quantisation = [container(folder / "c.h5", 32)]
+        plan = Plan(folder / "b.safetensors", params, runtime, quantisation, {}, clips)
         writer = build_writer(plan, device, pool, lambda line: None)
         if mode.compile:
             assert writer.attributes["compiled"], "not compiled: is there a C++ compiler?"
         encoder = writer.encoder
-        images = torch.zeros(encoder.batch, side, side, 3, dtype=torch.uint8, device=device)
-        images = images.permute(0, 3, 1, 2)
+        images = torch.zeros(encoder.batch, *sample, dtype=torch.uint8, device=device)
+        images = images_channels_last(images)
         forward = rate(encoder, images, 4 * given.runs)
-        frames = max(32, round(forward * given.seconds))
+        frames = max(2 * encoder.batch, round(forward * given.seconds))
         job = MissingVideo(container(folder / "v.h5", frames), folder / "f.h5", "")
         stage = frames / median_s(lambda: write_video(job, writer, pool), given.runs)
         again = rate(encoder, images, 4 * given.runs)

@@ -126,6 +126,25 @@ def compare(
 
 
 @app.command()
+def probe(
+    backbones: Annotated[
+        str | None,
+        typer.Option(help="Names or name=weights, with commas; without it, features/videos."),
+    ] = None,
+    split: Annotated[
+        Literal["val", "test"], typer.Option(help="Choose by val; test is for the report.")
+    ] = "val",
+    md: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
+) -> None:
+    """Compare backbones by what their features tell about single frames."""
+    _check_params()
+    from pipeline.probe.probing import probe as probe_backbones
+    from pipeline.probe.wording import show
+
+    show(probe_backbones(backbones, split), split, md)
+
+
+@app.command()
 def score(
     predictions: Annotated[Path, typer.Argument(help="A file, or a folder with one per video.")],
     truth: Annotated[Path, typer.Argument(help="The same, of the true phases.")],
@@ -159,6 +178,20 @@ def score(
         print(as_text(headline(metrics)))
     if json_file is not None:
         write_text(json_file, json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+
+
+@app.command()
+def explain(
+    video: Annotated[
+        str, typer.Argument(help="A video of data/index/videos.csv, by its name or its file.")
+    ],
+    at: Annotated[list[str], typer.Option(help="M:SS, H:MM:SS or seconds; as often as wanted.")],
+    out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("reports/explain"),
+) -> None:
+    """Draw what in a frame the prediction came from, by Grad-CAM through both models."""
+    from pipeline.explain.command import explain as explain_moments
+
+    print(explain_moments(video, at, out))
 
 
 @app.command()

@@ -98,10 +98,14 @@ def _sizes(params: AllParams, say: Callable[[str], None]) -> None:
     from pipeline.networks.backbones import resize_px
 
     backbone, stored_px = params.backbone, params.frames.short_side
-    wanted_px = resize_px(backbone.network, backbone.weights, params.features.crop)
+    # Networks side by side each resize frames in their own way, fused ones as the first does.
+    seen = backbone.parts if backbone.side_by_side else backbone.parts[:1]
+    wanted_px, name = max(
+        (resize_px(name, weights, params.features.crop), name) for name, weights in seen
+    )
     if stored_px < wanted_px:
         say(
-            f"note   frames.short_side is {stored_px}, but {backbone.name} sees frames of "
+            f"note   frames.short_side is {stored_px}, but {name} sees frames of "
             f"{wanted_px} px: they would be enlarged, which adds no detail. Set frames.short_side: "
             f"{wanted_px}, or a smaller features.crop"
         )

@@ -251,8 +251,8 @@ def test_contributions_and_comments_compute_nothing_that_was_computed(project):
     ):
         shutil.copy(CONTRIBUTED / source, project.folder / target)
     # At most three lines each, the section of params.yaml aside.
-    project.edit(f"{networks}/temporal/__init__.py", "import rnn, tecno", "import rnn, tecno, toy")
-    project.edit(f"{networks}/temporal/__init__.py", "tecno,\n}", 'tecno,\n    "toy": toy,\n}')
+    project.edit(f"{networks}/temporal/__init__.py", "    tecno,\n", "    tecno,\n    toy,\n")
+    project.edit(f"{networks}/temporal/__init__.py", "ssm,\n}", 'ssm,\n    "toy": toy,\n}')
     project.edit(
         f"{networks}/backbones/__init__.py", "efficientnet, resnet", "efficientnet, resnet, toy"
     )

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import cast
 
 import torch
 
@@ -15,7 +13,7 @@ from pipeline.backbone.stored import LIBRARIES, stored
 from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.determinism import use_deterministic_kernels
-from pipeline.networks.backbones import build_backbone, family_of, libraries_of
+from pipeline.networks.backbones import build_backbone, libraries_of, modules_of
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import code_of, recorded
 from pipeline.progress import Progress
@@ -52,7 +50,7 @@ class Adaptation:
             batch=self.batch,
             frames=sorted(self.frames.identity()),
             libraries=library_versions(*LIBRARIES, *libraries_of(self.name)),
-            code=code_hash(adabn, cast(ModuleType, family_of(self.name)), code_of(self.transform)),
+            code=code_hash(adabn, *modules_of(self.name), code_of(self.transform)),
         )
 
 

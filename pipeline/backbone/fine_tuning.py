@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import cast
 
 import torch
 
@@ -14,7 +12,7 @@ from pipeline.backbone.stored import LIBRARIES, stored
 from pipeline.backbone.task import FineTuning
 from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.code_identity import code_hash, library_versions
-from pipeline.networks.backbones import family_of, libraries_of
+from pipeline.networks.backbones import libraries_of, modules_of
 from pipeline.networks.backbones.transform_record import code_of, recorded
 from pipeline.result_store import fingerprint
 from pipeline.runtime import RuntimeParams
@@ -94,7 +92,5 @@ def identity(tuning: FineTuning) -> str:
         num_classes=tuning.num_classes,
         num_tools=tuning.num_tools,
         libraries=library_versions(*LIBRARIES, *libraries_of(tuning.name)),
-        code=code_hash(
-            loop, task, cast(ModuleType, family_of(tuning.name)), code_of(tuning.transform)
-        ),
+        code=code_hash(loop, task, *modules_of(tuning.name), code_of(tuning.transform)),
     )

@@ -15,6 +15,7 @@ from pipeline.networks.backbones import (
     family_of,
     reads_clips,
 )
+from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.crop import check_crop
 from pipeline.runtime import RuntimeParams, gpus
 
@@ -30,18 +31,28 @@ def check_backbone(params: BackboneParams) -> None:
             weights belong to another one, it does not take images of `crop`, `freeze_until` leaves
             nothing to train, or there is no batch norm to adapt.
     """
-    try:
-        family_of(params.name)
-        _check_clip(params)
-        with torch.device("meta"):  # no memory, no numbers
-            backbone = build_backbone(params.network)
-    except ValueError as error:
-        raise PipelineError(f"params.yaml: backbone.name: {error}.") from None
-    check_released(params.name, params.weights)
-    if params.crop is not None:
-        check_crop(backbone, params.crop, "backbone.crop")
+    for name, _ in params.parts:
+        try:
+            family_of(name)
+        except ValueError as error:
+            raise PipelineError(f"params.yaml: backbone.name: {error}.") from None
+    if isinstance(params.name, str):
+        _check_clip(params.name, params)
+    else:
+        _check_hybrid(params.name, params)
+    for name, weights in params.parts:
+        part = _on_meta(name)
+        check_released(name, weights)
+        if params.crop is not None:
+            check_crop(part, params.crop, "backbone.crop")
+        if params.mode != "frozen" and not any(True for _ in part.network.parameters()):
+            raise PipelineError(
+                f"params.yaml: backbone.mode: found {params.mode}, but {name} has no weights "
+                "to train or adapt. Allowed for it: frozen."
+            )
     if params.mode == "frozen":
         return
+    backbone = _on_meta(params.network)
     most = len(backbone.blocks()) - 1
     finetune = params.finetune
     if (
@@ -51,12 +62,12 @@ def check_backbone(params: BackboneParams) -> None:
     ):
         raise PipelineError(
             f"params.yaml: backbone.finetune.freeze_until: found {finetune.freeze_until}, which "
-            f"freezes all of {params.name}. Allowed: 1 to {most}; strategy: head trains the head "
-            "alone."
+            f"freezes all of {params.network}. Allowed: 1 to {most}; strategy: head trains the "
+            "head alone."
         )
     if params.adapts and not any(True for _ in batch_norms(backbone.network)):
         raise PipelineError(
-            f"params.yaml: backbone.mode: found {params.mode}, but {params.name} has no batch "
+            f"params.yaml: backbone.mode: found {params.mode}, but {params.network} has no batch "
             "norm to adapt. Allowed for it: frozen, finetune."
         )
 
@@ -72,22 +83,58 @@ def check_features_crop(params: BackboneParams, crop_px: int | None) -> None:
         PipelineError: It does not.
     """
     if crop_px is not None:
+        for name, _ in params.parts:
+            check_crop(_on_meta(name), crop_px, "features.crop")
+
+
+def _on_meta(name: str) -> Backbone:
+    """The backbone without memory and numbers.
+
+    Raises:
+        PipelineError: Its family cannot build it.
+    """
+    try:
         with torch.device("meta"):
-            check_crop(build_backbone(params.network), crop_px, "features.crop")
+            return build_backbone(name)
+    except ValueError as error:
+        raise PipelineError(f"params.yaml: backbone.name: {error}.") from None
 
 
-def _check_clip(params: BackboneParams) -> None:
+def _check_hybrid(names: list[str], params: BackboneParams) -> None:
+    """Networks that read images, and that this fusion can join and this strategy train."""
+    for name in names:
+        if reads_clips(name):
+            raise PipelineError(
+                f"params.yaml: backbone.name: {name} reads clips. Allowed in a hybrid: networks "
+                "that read single images."
+            )
+    if not params.finetunes:
+        return
+    if params.finetune.strategy == "head" and params.fusion != "concat":
+        raise PipelineError(
+            f"params.yaml: backbone.finetune.strategy: found head, which leaves the weights of "
+            f"backbone.fusion: {params.fusion} as they are drawn. Allowed with it: any other "
+            "strategy. Allowed with strategy: head: fusion: concat, which has no weights."
+        )
+    try:
+        with torch.device("meta"):
+            build_backbone(params.network)
+    except ValueError as error:
+        raise PipelineError(f"params.yaml: backbone.fusion: {error}.") from None
+
+
+def _check_clip(name: str, params: BackboneParams) -> None:
     """A clip for networks that read clips, of a length that they can read, and none for others."""
-    if not reads_clips(params.name):
+    if not reads_clips(name):
         if params.clip is not None:
             raise PipelineError(
-                f"params.yaml: backbone.clip: {params.name} reads single images. Set it to null."
+                f"params.yaml: backbone.clip: {name} reads single images. Set it to null."
             )
         return
     if params.clip is None:
-        size = clip_family(params.name).clip_size(params.name)
+        size = clip_family(name).clip_size(name)
         raise PipelineError(
-            f"params.yaml: backbone.clip: found null, but {params.name} reads clips. Its published "
+            f"params.yaml: backbone.clip: found null, but {name} reads clips. Its published "
             f"weights were trained with {{frames: {size.frames}, stride_s: {size.stride_s:.4g}}}."
         )
     try:

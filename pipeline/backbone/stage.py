@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.backbone.adabn import evenly_spaced
 from pipeline.backbone.adapting import Adaptation, adapted
 from pipeline.backbone.fine_tuning import FineTuned, fine_tuned
+from pipeline.backbone.hybrid_weights import initial_weights_of
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import AdabnParams
@@ -17,7 +18,7 @@ from pipeline.backbone.read_frames import read_classes, read_frames, read_tool_n
 from pipeline.backbone.report import write_metrics, write_report
 from pipeline.backbone.stored import LIBRARIES
 from pipeline.backbone.task import FineTuning
-from pipeline.backbone.weights import InitialWeights, initial_weights
+from pipeline.backbone.weights import InitialWeights
 from pipeline.checkpoint import save_checkpoint, tensors_hash
 from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
@@ -43,12 +44,12 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     params = read_section(BackboneParams, "backbone")
     check_backbone(params)
     seed = read_value("seed", int)
-    initial = initial_weights(params.network, params.weights, seed)
+    initial = initial_weights_of(params, seed)
     _warn_of_leak(initial.source)
     tensors, transform = initial.tensors, initial.transform.cropped(params.crop)
     # Before hours of training: these frames may be what is missing.
     others = _frames_to_adapt_to(params.adabn) if params.adapts else None
-    header = _header(params, initial)
+    header = header_of(params, initial)
     done = ""
     if params.finetunes:
         tuning = _fine_tuning(params, initial, derived_seed(seed, "finetune"))
@@ -72,7 +73,7 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     return f"{output}: {params.network}, weights {header['weights']}{done}, {header['dim']}-d"
 
 
-def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
+def header_of(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
     """All that leads from an image to features, and what was done to the weights; no paths."""
     header = {
         "name": params.network,
@@ -80,8 +81,10 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
         "transform": recorded(initial.transform),
         "mode": params.mode,
         "params": params.deciding(),
-        "libraries": library_versions(*LIBRARIES, *libraries_of(params.name)),
+        "libraries": library_versions(*LIBRARIES, *libraries_of(params.network)),
     }
+    if params.side_by_side:
+        del header["transform"]  # each network has its own
     if params.clip is not None:
         header["clip"] = params.clip.model_dump()
     if params.mode != "frozen":
@@ -92,11 +95,14 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
 
 
 def _warn_of_leak(source: Mapping[str, Any]) -> None:
-    """Say so where the weights have seen the videos that they are going to be judged by."""
-    if source.get("weights_leak") and read_raw_section("data").get("layout") == "cholec80":
+    """Say so where weights have seen the videos that they are going to be judged by."""
+    leaks = [part for part in source.get("parts", [source]) if part.get("weights_leak")]
+    if not leaks or read_raw_section("data").get("layout") != "cholec80":
+        return
+    for part in leaks:
         print(
-            f"backbone: {source['weights']}: {source['weights_leak']}. Scores on test videos that "
-            "are among them are too high; say so where you report them",
+            f"backbone: {part['weights']}: {part['weights_leak']}. Scores on test videos that are "
+            "among them are too high; say so where you report them",
             file=sys.stderr,
         )
 

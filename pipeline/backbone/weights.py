@@ -56,6 +56,8 @@ def initial_weights(name: str, weights: str, seed: int) -> InitialWeights:
     if weights == "random":
         tensors = random_weights(name, derived_seed(seed, "backbone"))
         source: dict[str, Any] = {"weights": "random", "seed": seed}
+        if not tensors:
+            source = {"weights": "none"}
     elif encoder is not None:
         tensors, source = released_weights(name, weights)
         transform = encoder.transform

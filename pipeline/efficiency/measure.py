@@ -6,7 +6,8 @@ outputs would go on describing another model when DVC takes those from its cache
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,10 +16,12 @@ import torch
 
 from pipeline import paths
 from pipeline.atomic import write_text
+from pipeline.backbone_parts import names_and_crops
 from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
 from pipeline.evaluate.predict import load_model
 from pipeline.feature_store import read_attributes
+from pipeline.features.views import NUM_VIEWS
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.memory_format import to_channels_last
@@ -43,16 +46,23 @@ def measure(path: Path = paths.EFFICIENCY) -> dict[str, Any]:
     torch.set_num_threads(runtime.thread_count)
     device = torch.device("cuda" if gpus(runtime) else "cpu")
     network, _ = load_model(paths.TEMPORAL, device)
-    crop_px = _crop_px()
-    with torch.device("meta"):
-        cnn = build_backbone(backbone["name"])
-        cnn_cost = image_cost(cnn.network.eval(), crop_px, cnn.clip_frames)
+    made = _features()
+    views = NUM_VIEWS[made.get("tta", "none")]
+    # Frozen networks side by side each see the image at a size of their own.
+    parts = names_and_crops(backbone, made["crop"])
+    crops = [crop_px for _, crop_px in parts]
     content = {
-        "backbone": {**_model(paths.BACKBONE), "crop_px": crop_px, **vars(cnn_cost)},
+        "backbone": {
+            **_model(paths.BACKBONE),
+            "crop_px": crops[0] if len(set(crops)) == 1 else crops,
+            **_cost(parts, views),
+        },
         "head": {**_model(paths.TEMPORAL), **vars(sequence_cost(network, network.dim))},
         "timings": {
             "device": _named(device),
-            **timings(build_backbone(backbone["name"]), crop_px, network, device),
+            **timings(
+                [(build_backbone(name), crop) for name, crop in parts], views, network, device
+            ),
         },
     }
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
@@ -80,13 +90,16 @@ def as_text(content: Mapping[str, Any]) -> str:
 
 @torch.inference_mode()
 def timings(
-    backbone: Backbone, crop_px: int, network: TemporalModule, device: torch.device
+    backbones: Sequence[tuple[Backbone, int]],
+    views: int,
+    network: TemporalModule,
+    device: torch.device,
 ) -> dict[str, float | None]:
     """Seconds on this machine, in fp32, medians of REPEATS after a warm-up.
 
     Args:
-        backbone: Its weights do not matter.
-        crop_px: Edge of its square images.
+        backbones: Each with the edge of its square images; their weights do not matter.
+        views: Images, or clips, that each of them sees of a sample.
         network: The temporal network.
         device: Where both run.
 
@@ -95,19 +108,18 @@ def timings(
         looks into the future. throughput_frames_per_s: offline, batches of BATCH images (CLIPS
         clips) and whole sequences.
     """
-    cnn = to_channels_last(backbone.network.eval(), device)
-    length = () if backbone.clip_frames is None else (backbone.clip_frames,)
-    batch = BATCH if backbone.clip_frames is None else CLIPS
-    # Channels last in memory.
-    images = torch.zeros(batch, *length, crop_px, crop_px, 3, device=device).movedim(-1, -3)
     sequence = blank_features(SEQUENCE, network.dim, device)
-    many = _seconds(lambda: cnn(images), device) / batch
-    many += _seconds(lambda: network(*sequence), device) / SEQUENCE
-    latency = None
-    if network.causal:
-        one = images[:1]
-        head = _seconds(_step(network, device), device)
-        latency = round(1000 * (_seconds(lambda: cnn(one), device) + head), 3)
+    many = _seconds(lambda: network(*sequence), device) / SEQUENCE
+    one = _seconds(_step(network, device), device) if network.causal else 0.0
+    for backbone, crop_px in backbones:
+        cnn = to_channels_last(backbone.network.eval(), device)
+        length = () if backbone.clip_frames is None else (backbone.clip_frames,)
+        batch = BATCH if backbone.clip_frames is None else CLIPS
+        # Channels last in memory.
+        images = torch.zeros(batch, *length, crop_px, crop_px, 3, device=device).movedim(-1, -3)
+        many += views * _seconds(partial(cnn, images), device) / batch
+        one += views * _seconds(partial(cnn, images[:1]), device) if network.causal else 0.0
+    latency = round(1000 * one, 3) if network.causal else None
     return {"latency_ms_per_frame": latency, "throughput_frames_per_s": round(1 / many, 2)}
 
 
@@ -118,12 +130,25 @@ def _step(network: TemporalModule, device: torch.device) -> Callable[[], object]
     return lambda: network.step(feature, state)
 
 
-def _crop_px() -> int:
-    """The crop of the images, as the features were made."""
+def _cost(parts: Sequence[tuple[str, int]], views: int) -> dict[str, int]:
+    """Of all networks together, for one sample, of which each sees so many images."""
+    costs = []
+    for name, crop_px in parts:
+        with torch.device("meta"):
+            cnn = build_backbone(name)
+            costs.append(image_cost(cnn.network.eval(), crop_px, cnn.clip_frames))
+    return {
+        "parameters": sum(cost.parameters for cost in costs),
+        "flops_per_frame": views * sum(cost.flops_per_frame for cost in costs),
+    }
+
+
+def _features() -> dict[str, Any]:
+    """What the files of features say of how they were made."""
     files = sorted(paths.FEATURES.glob("*.h5"))
     if not files:
         raise PipelineError(f"{paths.FEATURES}: holds no features. Run `dvc repro` first.")
-    return int(read_attributes(files[0])["crop"])
+    return read_attributes(files[0])
 
 
 def _model(path: Path) -> dict[str, str]:

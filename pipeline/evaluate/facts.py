@@ -67,8 +67,9 @@ def training_of(backbone: Mapping[str, Any]) -> str:
 
 
 def untrained(backbone: Mapping[str, Any]) -> bool:
-    """Whether the backbone's weights are random, and stayed so."""
-    return backbone["weights"] == "random" and "finetune" not in backbone
+    """Whether the weights of the backbone, or of a network in it, are random, and stayed so."""
+    parts = backbone.get("parts", [backbone])
+    return any(part["weights"] == "random" for part in parts) and "finetune" not in backbone
 
 
 def cost_in(attributes: Mapping[str, Any]) -> Cost | None:

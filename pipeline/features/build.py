@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.allocator import keep_freed_memory
+from pipeline.backbone_parts import separated
 from pipeline.checkpoint import load_checkpoint
 from pipeline.clips import Clips
 from pipeline.determinism import use_deterministic_kernels
@@ -44,6 +45,7 @@ class Plan:
         quantisation: Containers whose frames decide the scales of int8; empty in other precisions.
         attributes: Written into every file.
         clips: Which frames make a sample's clip; None where a sample is one frame.
+        part: Which of the networks side by side, from 0; of a single one, 0.
     """
 
     backbone: Path
@@ -52,6 +54,7 @@ class Plan:
     quantisation: Sequence[Path]
     attributes: dict[str, Any]
     clips: Clips | None = None
+    part: int = 0
 
 
 def build_writer(
@@ -71,7 +74,7 @@ def build_writer(
     keep_freed_memory()
     torch.set_num_threads(plan.runtime.thread_count)
     use_deterministic_kernels()
-    tensors, header = load_checkpoint(plan.backbone)
+    tensors, header = separated(*load_checkpoint(plan.backbone))[plan.part]
     backbone = build_backbone(header["name"])
     backbone.network.load_state_dict(tensors)
     transform = read_transform(header["transform"]).cropped(plan.params.crop)
@@ -113,7 +116,7 @@ def _on_device(
         forward, facts["compiled"] = compiled(network, example, say)
         encoder = replace(encoder, network=forward)
     facts = plan.attributes | facts
-    return FileWriter(encoder, reference, plan.params.dtype, facts, plan.clips)
+    return FileWriter(encoder, reference, plan.params.dtype, facts, plan.clips, plan.params.tta)
 
 
 def _batch_shape(plan: Plan, transform: Transform, device: torch.device) -> tuple[int, ...]:

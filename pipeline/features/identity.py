@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from pipeline import determinism
 from pipeline.clips import Clips
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.feature_store import FORMAT_VERSION
-from pipeline.features import encode, encode_clips, precision, quantisation_frames, quantise, rows
+from pipeline.features import (
+    encode,
+    encode_clips,
+    precision,
+    quantisation_frames,
+    quantise,
+    rows,
+    views,
+)
 from pipeline.features.params import FeaturesParams
-from pipeline.networks.backbones import family_of, libraries_of
+from pipeline.networks.backbones import libraries_of, modules_of
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import code_of, recorded
 from pipeline.result_store import fingerprint
@@ -40,8 +48,9 @@ def parts_of_all(
         quantisation: Fingerprints of the frames that int8 takes its scales from.
         clips: Which frames make a sample's clip; None where a sample is one frame.
     """
-    family = cast(ModuleType, family_of(name))
-    code: tuple[ModuleType, ...] = (*CODE, family, code_of(transform))
+    code: tuple[ModuleType, ...] = (*CODE, *modules_of(name), code_of(transform))
+    if params.tta != "none":
+        code = (*code, views)
     of_clips: dict[str, Any] = {}
     if clips is not None:
         code = (*code, encode_clips)
@@ -50,7 +59,7 @@ def parts_of_all(
         "backbone": name,
         "weights": weights_hash,
         "transform": recorded(transform),
-        "params": params.model_dump(exclude={"crop"}),
+        "params": params.deciding(),
         "quantisation": list(quantisation),
         "libraries": library_versions(*LIBRARIES, *libraries_of(name)),
         "code": code_hash(*code),

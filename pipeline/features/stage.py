@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipeline.backbone_parts import Tensors, separated
 from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.clips import Clips, recorded_clips
 from pipeline.errors import PipelineError
@@ -20,7 +21,9 @@ from pipeline.features.precision import check_precision
 from pipeline.features.quantisation_frames import quantisation_videos
 from pipeline.features.recipe import labels_of, read_frames_recipe
 from pipeline.features.shards import compute_on_all
+from pipeline.features.side_by_side import write_side_by_side
 from pipeline.features.video import MissingVideo, short_side_px, write_video
+from pipeline.features.views import NUM_VIEWS, views
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
@@ -49,6 +52,23 @@ class Frames:
     short_side_px: int
 
 
+@dataclass(frozen=True)
+class Network:
+    """One of the networks side by side in models/backbone.safetensors, or the only one.
+
+    Attributes:
+        number: Of the network in the file, from 0.
+        backbone: Without memory.
+        weights_hash: Of its tensors.
+        transform: After the crop.
+    """
+
+    number: int
+    backbone: Backbone
+    weights_hash: str
+    transform: Transform
+
+
 def run(
     frames: Path = FRAMES,
     backbone: Path = BACKBONE,
@@ -67,42 +87,76 @@ def run(
     params = read_section(FeaturesParams, "features")
     containers = _containers(frames)
     tensors, header = load_checkpoint(backbone)
-    with torch.device("meta"):  # no memory, no numbers
-        network = build_backbone(header["name"])
-    check_precision(network, params.precision)
-    transform = read_transform(header["transform"]).cropped(params.crop)
-    check_crop(network, transform.crop_px, "features.crop")
+    parts = separated(tensors, header)
+    networks = [_network(number, *part, params) for number, part in enumerate(parts)]
 
     taken = read_frames_recipe(frames)
     clips = _clips(taken, header)
     quantisation = _quantisation(containers, params, index)
+    plan = Plan(backbone, params, read_runtime(), quantisation, {}, clips)
+    store, computed = Store("features"), set[Path]()
+    names: list[dict[Path, str]] = []
+    for network in networks:
+        of_network, missing = _in_store(network, plan, containers, store)
+        names.append(of_network)
+        computed |= missing
+    of_all = {"backbone": header["name"], "weights_hash": tensors_hash(tensors)}
+    for path in containers:
+        labels = labels_of(path.stem, taken, params, header)
+        of_video = [of_network[path] for of_network in names]
+        if len(of_video) == 1:
+            store.fill(of_video[0], output / path.name, labels)
+        else:
+            write_side_by_side(of_video, store, output / path.name, of_all | labels)
+    write_table(read_skipped(frames), output / "skipped.csv")
+    write_table(read_masked(frames), output / "masked.csv")
+    return f"{output}: {len(containers)} videos, {len(computed)} computed"
+
+
+def _network(
+    number: int, tensors: Tensors, header: Mapping[str, Any], params: FeaturesParams
+) -> Network:
+    """What is known of a network; checks that its features can be had as params.yaml wants them."""
+    with torch.device("meta"):  # no memory, no numbers
+        backbone = build_backbone(header["name"])
+    check_precision(backbone, params.precision)
+    transform = read_transform(header["transform"]).cropped(params.crop)
+    check_crop(backbone, transform.crop_px, "features.crop")
+    views(transform, params.tta)  # not every transform has them
+    return Network(number, backbone, tensors_hash(tensors), transform)
+
+
+def _in_store(
+    network: Network, plan: Plan, containers: Mapping[Path, Frames], store: Store
+) -> tuple[dict[Path, str], set[Path]]:
+    """Make sure that the store holds one network's features of all videos.
+
+    Returns:
+        The fingerprint of each container's features, and the containers that it did not know.
+    """
+    backbone, transform, params = network.backbone, network.transform, plan.params
     parts = parts_of_all(
-        header["name"],
-        tensors_hash(tensors),
+        backbone.name,
+        network.weights_hash,
         transform,
         params,
-        [containers[path].fingerprint for path in quantisation],
-        clips,
+        [containers[path].fingerprint for path in plan.quantisation],
+        plan.clips,
     )
     names = {
         path: features_fingerprint(found.fingerprint, parts) for path, found in containers.items()
     }
-    store = Store("features")
     missing = [
         MissingVideo(path, store.path(name), name)
         for path, name in names.items()
         if not store.has(name)
     ]
     if missing:
-        attributes = _attributes(network, parts["weights"], params, transform, clips)
-        plan = Plan(backbone, params, read_runtime(), quantisation, attributes, clips)
+        attributes = _attributes(backbone, network.weights_hash, params, transform, plan.clips)
         sides = [containers[video.container].short_side_px for video in missing]
-        _encode(missing, plan, enlarged_note(header["name"], sides, transform))
-    for path, name in names.items():
-        store.fill(name, output / path.name, labels_of(path.stem, taken, params, header))
-    write_table(read_skipped(frames), output / "skipped.csv")
-    write_table(read_masked(frames), output / "masked.csv")
-    return f"{output}: {len(containers)} videos, {len(missing)} computed"
+        note = enlarged_note(backbone.name, sides, transform)
+        _encode(missing, replace(plan, attributes=attributes, part=network.number), note)
+    return names, {video.container for video in missing}
 
 
 def _clips(taken: Mapping[str, Any], header: Mapping[str, Any]) -> Clips | None:
@@ -149,13 +203,15 @@ def _attributes(
     facts = {
         "backbone": backbone.name,
         "backbone_parameters": cost.parameters,
-        "backbone_flops_per_frame": cost.flops_per_frame,
+        "backbone_flops_per_frame": cost.flops_per_frame * NUM_VIEWS[params.tta],
         "weights_hash": weights_hash,
         "precision": params.precision,
         "jpeg_decoder": params.decoder,
         "torch": str(torch.__version__),
         "crop": transform.crop_px,
     }
+    if params.tta != "none":
+        facts["tta"] = params.tta
     if clips is not None:
         facts |= {
             "clip_frames": clips.frames,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pipeline.features.encode import Encoder, encode_jpegs
 from pipeline.features.encode_clips import encode_clips
 from pipeline.features.quantisation_frames import COMPARED_FRAMES, evenly_spaced
 from pipeline.features.rows import cosine, stored_as, with_lost
+from pipeline.features.views import mean, views
 from pipeline.frame_store import FrameFile
 
 
@@ -44,6 +45,7 @@ class FileWriter:
         dtype: Type of the features on disk.
         attributes: Written into every file.
         clips: Which frames make a sample's clip; None where a sample is one frame.
+        tta: Which views of each frame the features are means over, as in params.yaml.
     """
 
     encoder: Encoder
@@ -51,6 +53,7 @@ class FileWriter:
     dtype: str
     attributes: Mapping[str, Any]
     clips: Clips | None = None
+    tta: str = "none"
 
 
 def write_video(video: MissingVideo, by: FileWriter, pool: ThreadPoolExecutor) -> str:
@@ -75,7 +78,7 @@ def _encode(
     every = by.clips.every if by.clips else 1
     lost, time_s = frames.lost[::every], frames.time_s[::every]
     kept = np.flatnonzero(~lost)
-    features = with_lost(_features(frames, kept, by.clips, by.encoder, pool), lost)
+    features = with_lost(_features(frames, kept, by, by.encoder, pool), lost)
     attributes = dict(by.attributes) | {
         "fps": frames.attributes["fps"] / every,
         "enlarged": short_side_px(frames) < by.encoder.transform.resize_px,
@@ -85,7 +88,7 @@ def _encode(
     note = f"{len(features)} {'clips' if by.clips else 'frames'}"
     if by.reference is not None:
         samples = evenly_spaced(kept, COMPARED_FRAMES)
-        exact = _features(frames, samples, by.clips, by.reference, pool)
+        exact = _features(frames, samples, by, by.reference, pool)
         similar = cosine(features[samples], exact)
         attributes |= {
             "fp32_cosine_mean": float(similar.mean()),
@@ -106,11 +109,24 @@ def short_side_px(frames: FrameFile) -> int:
 def _features(
     frames: FrameFile,
     samples: NDArray[np.int64],
+    by: FileWriter,
+    encoder: Encoder,
+    pool: ThreadPoolExecutor,
+) -> NDArray[np.float32]:
+    """Of these samples, which have their frames: (T, D), means over their views."""
+    return mean(
+        _of_view(frames, samples, by.clips, replace(encoder, transform=view), pool)
+        for view in views(encoder.transform, by.tta)
+    )
+
+
+def _of_view(
+    frames: FrameFile,
+    samples: NDArray[np.int64],
     clips: Clips | None,
     encoder: Encoder,
     pool: ThreadPoolExecutor,
 ) -> NDArray[np.float32]:
-    """Of these samples, which have their frames: (T, D)."""
     if clips is None:
         return encode_jpegs((frames.jpeg(sample) for sample in samples.tolist()), encoder, pool)
     return encode_clips(frames.jpeg, clips.rows(~frames.lost)[samples], encoder, pool)

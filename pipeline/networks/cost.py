@@ -34,7 +34,8 @@ def image_cost(network: nn.Module, crop_px: int, clip_frames: int | None = None)
         crop_px: Side of the images.
         clip_frames: Of a network that reads clips.
     """
-    device = next(network.parameters()).device
+    # A network without parameters runs wherever its image is.
+    device = next((p.device for p in network.parameters()), torch.device("meta"))
     length = () if clip_frames is None else (clip_frames,)
     image = torch.empty(1, *length, 3, crop_px, crop_px, device=device)
     return Cost(_parameters(network), _flops(lambda: network(image)))

@@ -20,6 +20,7 @@ def build(name):
         blocks=network.blocks,
         pool=network.pool if name == "tiny_cnn" else nn.Sequential(network.norm, Mean()),
         classifier_keys=("fc.",),
+        maps=(lambda last: last) if name == "tiny_cnn" else None,
     )
 
 

@@ -112,6 +112,8 @@ def test_the_classifier_is_gone_and_its_tensors_are_known(backbone):
 )
 def test_the_transform_is_that_of_the_first_published_weights(name):
     published = family_of(name).published(name)
+    if not published:
+        pytest.skip("has no published weights")
     assert next(iter(published.values())).transform == build_on_meta(name).transform
     assert all(weights.url.startswith("https://") for weights in published.values())
 

@@ -80,7 +80,7 @@ def test_the_section_of_the_chosen_kind_is_read_and_no_other():
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"kind": "mamba"}, r"model\.kind: found 'mamba'\. Input should be 'rnn' or 'tecno'"),
+        ({"kind": "mamba"}, r"model\.kind: found 'mamba'\. Input should be 'rnn', 'tecno', "),
         ({"hiden": 3}, r"model\.hiden: unknown key\. Did you mean `hidden`\?"),
         ({"tecno": {"map": 3}}, r"model\.tecno\.map: unknown key\. Did you mean `maps`\?"),
         ({"dropout": 2}, r"model\.dropout: found 2\. Input should be less than 1"),

@@ -5,9 +5,13 @@ A network is named by one string, which stands in the headers of models and feat
     resnet50              the name that its family gives it
     timm/convnextv2_tiny  one that timm makes; hf/<repository or folder> is one of transformers
     r3d_18@16             one that reads clips, here of 16 frames
+    resnet50+densenet121  several that read images, their features side by side
+    resnet50+densenet121:gate   the same, fused by one of fusion.FUSIONS
 """
 
 import difflib
+from types import ModuleType
+from typing import cast
 
 import torch
 
@@ -17,9 +21,11 @@ from pipeline.networks.backbones import (
     efficientnet,
     efficientnets,
     hf_models,
+    hybrid,
     mnasnet,
     mobilenet,
     mvit,
+    pixels,
     r2plus1d,
     regnet,
     resnet,
@@ -29,9 +35,13 @@ from pipeline.networks.backbones import (
     slowfast,
     swin,
     swin3d,
+    timesformer,
     timm_models,
     video_resnet,
+    videomae,
     vit,
+    vivit,
+    vjepa2,
     x3d,
 )
 from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
@@ -50,6 +60,7 @@ FAMILIES: dict[str, Family] = {
     "convnext": convnext,
     "swin": swin,
     "vit": vit,
+    "pixels": pixels,
 }
 
 CLIP_FAMILIES: dict[str, ClipFamily] = {
@@ -60,6 +71,10 @@ CLIP_FAMILIES: dict[str, ClipFamily] = {
     "x3d": x3d,
     "slowfast": slowfast,
     "r2plus1d": r2plus1d,
+    "videomae": videomae,
+    "vivit": vivit,
+    "timesformer": timesformer,
+    "vjepa2": vjepa2,
 }
 
 OPEN_FAMILIES: dict[str, Family] = {
@@ -97,6 +112,18 @@ def family_of(name: str) -> Family | ClipFamily:
     raise ValueError(f"found {plain!r}.{hint} Allowed: {', '.join(names())}")
 
 
+def modules_of(name: str) -> tuple[ModuleType, ...]:
+    """The files that, with what they import, decide what a network of this name computes.
+
+    Raises:
+        ValueError: No family has this name.
+    """
+    if hybrid.is_hybrid(name):
+        families = dict.fromkeys(family_of(part) for part in hybrid.parts_of(name)[0])
+        return (hybrid, *(cast(ModuleType, family) for family in families))
+    return (cast(ModuleType, family_of(name)),)
+
+
 def reads_clips(name: str) -> bool:
     """Whether the networks of this name read clips, not images.
 
@@ -112,7 +139,8 @@ def libraries_of(name: str) -> tuple[str, ...]:
     Raises:
         ValueError: No family has this name.
     """
-    return tuple(getattr(family_of(name), "LIBRARIES", ()))
+    found = (getattr(module, "LIBRARIES", ()) for module in modules_of(name))
+    return tuple(dict.fromkeys(library for libraries in found for library in libraries))
 
 
 def build_backbone(name: str) -> Backbone:
@@ -122,8 +150,11 @@ def build_backbone(name: str) -> Backbone:
         name: As described above.
 
     Raises:
-        ValueError: No family has this name, or it cannot read clips of this length.
+        ValueError: No family has this name, it cannot read clips of this length, or networks
+            cannot be fused.
     """
+    if hybrid.is_hybrid(name):
+        return hybrid.build(name, build_backbone)
     plain, _, frames = name.partition("@")
     if frames:
         return clip_family(plain).build(plain, int(frames))

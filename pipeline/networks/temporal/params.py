@@ -57,7 +57,7 @@ def check_window(kind: str, params: Section, window: int | None, path: Path = PA
         network = KINDS[kind].build(1, 2, params)
     if network.trains_in_windows:
         return
-    if not network.causal:
+    if kind == _FLAT:
         raise PipelineError(
             f"{path}: train.window is {window}, but a network that looks into the future needs the "
             "whole video. Set train.window: null or model.bidirectional: false"
