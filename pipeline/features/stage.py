@@ -27,6 +27,7 @@ from pipeline.features.views import NUM_VIEWS, views
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.crop import check_crop
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.cost import image_cost
@@ -120,6 +121,7 @@ def _network(
         backbone = build_backbone(header["name"])
     check_precision(backbone, params.precision)
     transform = read_transform(header["transform"]).cropped(params.crop)
+    check_crop(backbone, transform.crop_px, "features.crop")
     views(transform, params.tta)  # not every transform has them
     return Network(number, backbone, tensors_hash(tensors), transform)
 
