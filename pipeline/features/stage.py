@@ -23,7 +23,7 @@ from pipeline.features.recipe import labels_of, read_frames_recipe
 from pipeline.features.shards import compute_on_all
 from pipeline.features.side_by_side import write_side_by_side
 from pipeline.features.video import MissingVideo, short_side_px, write_video
-from pipeline.features.views import views
+from pipeline.features.views import NUM_VIEWS, views
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
@@ -201,7 +201,7 @@ def _attributes(
     facts = {
         "backbone": backbone.name,
         "backbone_parameters": cost.parameters,
-        "backbone_flops_per_frame": cost.flops_per_frame,
+        "backbone_flops_per_frame": cost.flops_per_frame * NUM_VIEWS[params.tta],
         "weights_hash": weights_hash,
         "precision": params.precision,
         "jpeg_decoder": params.decoder,
