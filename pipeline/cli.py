@@ -126,6 +126,25 @@ def compare(
 
 
 @app.command()
+def probe(
+    backbones: Annotated[
+        str | None,
+        typer.Option(help="Names or name=weights, with commas; without it, features/videos."),
+    ] = None,
+    split: Annotated[
+        Literal["val", "test"], typer.Option(help="Choose by val; test is for the report.")
+    ] = "val",
+    md: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
+) -> None:
+    """Compare backbones by what their features tell about single frames."""
+    _check_params()
+    from pipeline.probe.probing import probe as probe_backbones
+    from pipeline.probe.wording import show
+
+    show(probe_backbones(backbones, split), split, md)
+
+
+@app.command()
 def score(
     predictions: Annotated[Path, typer.Argument(help="A file, or a folder with one per video.")],
     truth: Annotated[Path, typer.Argument(help="The same, of the true phases.")],

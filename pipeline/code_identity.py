@@ -25,12 +25,14 @@ DECIDES_NOTHING = frozenset(
         *("allocator", "atomic", "code_identity", "errors", "paths", "progress"),
         *("result_store", "runtime", "same_results", "settings"),
         *("networks/backbones/contract", "networks/backbones/torchvision_weights"),
+        *("networks/backbones/pytorchvideo_weights", "networks/backbones/hugging_face"),
+        "networks/backbones/tensor_names",
     )
 )
 """Modules that say where things lie and run, show progress, word errors, move whole files, read
-parameters, describe what a backbone offers, or fetch weights, whose tensors count themselves. A
-package's `__init__.py` is never followed either: it names modules, and a result that depends on one
-of them names that module as a root."""
+parameters, describe what a backbone offers, or fetch and rename weights, whose tensors count
+themselves. A package's `__init__.py` is never followed either: it names modules, and a result that
+depends on one of them names that module as a root."""
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 # Fields of syntax nodes that mean nothing to the interpreter, or that Python versions spell

@@ -40,7 +40,7 @@ def make_project():
     header |= {"name": "resnet18", "transform": asdict(backbone.transform)}
     save_checkpoint(Path("models/backbone.safetensors"), tensors, header)
     weights = tensors_hash(tensors)
-    for name, length in (("b", 41), ("c", 50)):
+    for name, length in (("a", 45), ("b", 41), ("c", 50)):
         write_video(name, length, backbone, weights)
     _, header = load_checkpoint(Path("models/temporal.safetensors"))
     header |= {"dim": backbone.dim, "weights_hash": weights}

@@ -38,7 +38,7 @@ def make_project():
     """Write the project into the current folder."""
     Path("params.yaml").write_text(
         "data: {root: /secret/place, layout: csv}\nsplit: {scheme: column}\n"
-        "evaluate: {relaxed_seconds: 10, bootstrap: 200}\nruntime: {device: cpu}\n"
+        "evaluate: {relaxed_seconds: 10, bootstrap: 200, map: pca}\nruntime: {device: cpu}\n"
     )
     splits = [("a", "train"), ("b", "test"), ("c", "test"), ("z", "test")]
     write_table(pd.DataFrame(splits, columns=["video", "split"]), Path("data/index/splits.csv"))
@@ -46,7 +46,7 @@ def make_project():
     runs = [(v, 10 * i, 10 * i + 10, CHOLEC80[i]) for v in "abc" for i in range(4)]
     table = pd.DataFrame(runs, columns=["video", "start_s", "end_s", "phase"])
     write_table(table, Path("data/index/labels.csv"))
-    for name, length in (("b", 41), ("c", 50)):
+    for name, length in (("a", 45), ("b", 41), ("c", 50)):
         write_video(name, length)
     Path("features/videos/skipped.csv").write_text("video,reason\nz,z.mp4 has zero bytes\n")
     save_checkpoint(

@@ -1,23 +1,22 @@
 """A comparison as text: for a terminal, or as Markdown for a pull request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pipeline.compare.comparison import Comparison, Difference
 from pipeline.metrics.wording import difference, interval, written
+from pipeline.text_tables import Rows, markdown_table, plain_table
 
 VIDEOS_SHOWN = 5
-
-Rows = Sequence[Sequence[str]]
 
 
 def as_markdown(found: Comparison) -> str:
     """Sections with tables in GitHub's Markdown."""
-    return _text(found, _markdown_table, "### ")
+    return _text(found, markdown_table, "### ")
 
 
 def as_text(found: Comparison) -> str:
     """The same for a terminal."""
-    return _text(found, _plain_table, "")
+    return _text(found, plain_table, "")
 
 
 def _text(found: Comparison, table: Callable[[Rows], str], heading: str) -> str:
@@ -51,21 +50,4 @@ def _row(d: Difference) -> tuple[str, ...]:
         difference(d.metric, d.change),
         interval(d.metric, d.low, d.high, signed=True),
         d.verdict,
-    )
-
-
-def _markdown_table(rows: Rows) -> str:
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    lines.insert(1, "|---" + "|---:" * (len(rows[0]) - 1) + "|")
-    return "\n".join(lines)
-
-
-def _plain_table(rows: Rows) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
     )

@@ -17,12 +17,14 @@ from pipeline.errors import PipelineError
 from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
 from pipeline.evaluate.evidence import evidence
 from pipeline.evaluate.facts import cost_in, facts, untrained
+from pipeline.evaluate.feature_view import FeatureView, feature_view
 from pipeline.evaluate.page import Errors, Page, Warnings, write_page
 from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.evaluate.pictures import write_plots, write_training_picture
 from pipeline.evaluate.predict import load_model, pooled, predict
 from pipeline.evaluate.thumbnails import thumbnails
+from pipeline.feature_space.projection import Kind
 from pipeline.feature_store import read_attributes
 from pipeline.metrics.boundary import boundaries_by_phase
 from pipeline.metrics.frame import confusion
@@ -91,6 +93,7 @@ def run(reports: Path = paths.REPORTS) -> str:
             [ribbon_of(name, v, fps, len(classes)) for name, v in scored["test"].items()]
         ),
         errors=_errors(scored["test"], classes, fps),
+        features=_features(sequences["test"], scored["test"], classes, params.map, plots),
         pictures={
             "training": plots / "training.png",
             "reliability": plots / "reliability_test.png",
@@ -181,6 +184,22 @@ def _errors(test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float)
         runs=[(run, shown[run], heat.get(run)) for run in runs],
         boundaries=boundaries_by_phase([(v.truth, v.prediction) for v in videos], classes, fps),
     )
+
+
+def _features(
+    test: Sequence[VideoSequence],
+    scored: Mapping[str, ScoredVideo],
+    classes: Sequence[str],
+    kind: Kind,
+    plots: Path,
+) -> FeatureView | None:
+    """None where no training video with labels is there to compare with."""
+    training = [s for s in read_split("train") if (s.labels >= 0).any()]
+    if not training:
+        return None
+    labelled = [s for s in test if (s.labels >= 0).any()]
+    runs = worst_runs(scored, WORST_RUNS)
+    return feature_view(training, labelled, runs, classes, kind, plots)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -90,7 +90,7 @@ def test_ribbons_go_from_the_worst_video_to_the_best(evaluated):
 
 
 def test_features_of_another_backbone_are_refused(project):
-    for name, length in (("b", 41), ("c", 50)):
+    for name, length in (("a", 45), ("b", 41), ("c", 50)):
         write_video(name, length, weights="other")
     with pytest.raises(
         PipelineError, match=r"features/videos/b\.h5: 8-d at 1 fps from backbone other"
@@ -157,6 +157,7 @@ def test_the_page_shows_the_parameters_of_the_models_and_of_itself(evaluated):
     assert shown_parameters() == {
         **{"backbone.crop": "none", "backbone.name": "resnet18", "backbone.weights": "w.pth"},
         **{"data.layout": "csv", "evaluate.bootstrap": "200", "evaluate.relaxed_seconds": "10"},
+        **{"evaluate.map": "pca"},
         **{"frames.fps": "1", "seed": "1", "split.scheme": "column", "train.lr": "0.1"},
         **{"model.kind": "rnn", "model.rnn": "lstm", "model.hidden": "4", "model.layers": "1"},
         **{"model.dropout": "0", "model.bidirectional": "false"},

@@ -142,6 +142,18 @@ def test_steps_give_the_logits_of_the_whole_video(causal, length):
     )
 
 
+def test_steps_with_videos_of_other_lengths_are_those_of_the_padded_batch(causal):
+    features, mask = torch.randn(3, 20, D), torch.ones(3, 20, dtype=torch.bool)
+    mask[0, 7:], mask[2, 1:] = False, False
+    state, rows = None, []
+    with torch.inference_mode():
+        for frame in features.unbind(1):
+            logits, state = causal.step(frame, state)
+            rows.append(logits)
+    expected = predict(causal, features, mask)[mask]
+    torch.testing.assert_close(torch.stack(rows, dim=1)[mask], expected, atol=1e-5, rtol=1e-5)
+
+
 def test_steps_go_on_beyond_the_receptive_field(near_causal):
     length = 30 + (near_causal.receptive_field or 100)
     features = torch.randn(1, length, D)

@@ -1,7 +1,10 @@
 """What each kind of temporal network says of itself and its paper, beyond the common contract."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from pipeline.networks.temporal import KINDS
@@ -49,6 +52,13 @@ def test_networks_are_as_large_as_their_papers_say(kind, millions):
     assert found == pytest.approx(millions, rel=0.01)
 
 
+def test_params_yaml_shows_every_number_of_every_kind_with_its_default():
+    section = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())["model"]
+    for kind in KINDS:
+        if kind != "rnn":  # the demo's, directly below `model`
+            assert section[kind] == KINDS[kind].Params().model_dump()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_one_video_by_heart(kind):
     # Phases of an even length: pooling by two cannot tell the frames of a pair apart.
@@ -61,7 +71,7 @@ def test_every_kind_learns_one_video_by_heart(kind):
         network.train()
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(trained, lr=0.01)
-        for _ in range(150):
+        for _ in range(250):
             outputs = network(features, mask)
             loss = sum(
                 nn.functional.cross_entropy(logits[0], labels[0]) for logits in outputs.logits

@@ -23,7 +23,7 @@ backbone: {name: resnet18, weights: elsewhere/w.pth, crop: null}
 model: {kind: rnn, rnn: lstm, hidden: 4, layers: 1, dropout: 0.0, bidirectional: false}
 train: {lr: 1.0e-1}
 seed: 1
-evaluate: {relaxed_seconds: 10, bootstrap: 200}
+evaluate: {relaxed_seconds: 10, bootstrap: 200, map: pca}
 runtime: {device: cpu}
 """
 

@@ -24,7 +24,11 @@ from pipeline.networks.backbones import (
     s3d,
     slowfast,
     swin3d,
+    timesformer,
     video_resnet,
+    videomae,
+    vivit,
+    vjepa2,
     x3d,
 )
 from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
@@ -43,6 +47,10 @@ CLIP_FAMILIES: dict[str, ClipFamily] = {
     "x3d": x3d,
     "slowfast": slowfast,
     "r2plus1d": r2plus1d,
+    "videomae": videomae,
+    "vivit": vivit,
+    "timesformer": timesformer,
+    "vjepa2": vjepa2,
 }
 
 OPEN_FAMILIES: dict[str, Family] = {}

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from pipeline.errors import PipelineError
+
 
 def check_length(name: str, frames: int, least: int = 1, multiple_of: int = 1) -> None:
     """Check that a network can read clips of this length.
@@ -18,9 +20,7 @@ def check_length(name: str, frames: int, least: int = 1, multiple_of: int = 1) -
     """
     if frames < least or frames % multiple_of:
         multiples = f", in multiples of {multiple_of}" if multiple_of > 1 else ""
-        raise ValueError(
-            f"{name} cannot read clips of {frames} frames. Allowed: {least} or more{multiples}"
-        )
+        raise ValueError(f"found {frames}. Allowed for {name}: {least} or more{multiples}")
 
 
 class ChannelsFirst(nn.Module):
@@ -50,11 +50,12 @@ class OfSize(nn.Module):
         """The clips (B, L, 3, H, W) as they are.
 
         Raises:
-            ValueError: They have another size.
+            PipelineError: They have another size.
         """
         if clips.shape[1:] != self.size:
-            raise ValueError(
-                f"this network reads clips of the size {self.size} (frames, channels, height, "
-                f"width); found {tuple(clips.shape[1:])}. Leave features.crop at its default"
+            raise PipelineError(
+                f"params.yaml: backbone.name: this backbone reads clips of {self.size} (frames, "
+                f"channels, height, width); found {tuple(clips.shape[1:])}. Set features.crop to "
+                f"{self.size[-1]}, or choose a backbone that reads crops of any size."
             )
         return clips

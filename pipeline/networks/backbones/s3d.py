@@ -3,7 +3,7 @@
 Xie et al., "Rethinking Spatiotemporal Feature Learning: Speed-Accuracy Trade-offs in Video
 Classification", ECCV 2018. torchvision's network, but averaged over the whole last map, whatever
 its size; torchvision averages over windows of 2 x 7 x 7 and then over those, which is the same for
-crops of 224 and up to 19 frames. Upstream stretches images to a square; here they keep their
+crops of 224 and 13 to 20 frames. Upstream stretches images to a square; here they keep their
 proportions.
 """
 

@@ -95,7 +95,7 @@ def published(name: str) -> dict[str, PublishedWeights]:
 
 
 def clip_size(name: str) -> ClipSize:
-    """Clips at 15 frames per second."""
+    """15 frames per second; the rate for 34 layers is not documented and taken to be the same."""
     return ClipSize(frames=32 if name == "r2plus1d_34" else 16, stride_s=1 / 15)
 
 

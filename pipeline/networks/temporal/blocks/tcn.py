@@ -75,7 +75,9 @@ class Stage(nn.Module):
         maps: M.
     """
 
-    def __init__(self, inputs: int, num_classes: int, layers: Iterable[nn.Module], maps: int):
+    def __init__(
+        self, inputs: int, num_classes: int, layers: Iterable[nn.Module], maps: int
+    ) -> None:
         super().__init__()
         self.enter = nn.Conv1d(inputs, maps, kernel_size=1)
         self.layers = nn.ModuleList(layers)

@@ -1,0 +1,1 @@
+"""How much a frame's features tell about its phase, for one backbone or several."""
