@@ -20,7 +20,7 @@ CROP = 64
 
 
 def make_project():
-    """Write the project into the current folder: b and c are test videos of 41 and 50 frames."""
+    """Write the project into the current folder: a trains, b and c test, 41 and 50 frames."""
     scored_project.make_project()
     write_table(
         pd.DataFrame(

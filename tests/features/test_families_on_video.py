@@ -1,0 +1,91 @@
+"""A backbone of each family of images, with random weights, over frames of real surgery."""
+
+import itertools
+import json
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.backbone import stage as backbone_stage
+from pipeline.feature_store import read_features
+from pipeline.features import stage
+from pipeline.frame_store import write_frames
+
+# The smallest that are not in other tests, at a small crop.
+BACKBONES = {
+    "efficientnet_b0": 64,
+    "densenet121": 64,
+    "regnet_y_400mf": 64,
+    "mobilenet_v3_small": 64,
+    "shufflenet_v2_x0_5": 64,
+    "mnasnet0_5": 64,
+    "convnext_tiny": 64,
+    "swin_t": 64,
+    "vit_b_32": 64,
+    "timm/vit_small_patch16_dinov3": 64,
+    "timm/eva02_tiny_patch14_224": 56,
+    "timm/convnextv2_atto": 64,
+}
+_PARAMS = """\
+seed: 1
+backbone: {{name: {name}, weights: random, mode: frozen}}
+features: {{precision: {precision}, dtype: float32, decoder: opencv, crop: {crop}}}
+runtime: {{device: cpu, workers: 1, batch: 8, threads: 1, progress: lines}}
+"""
+
+
+def some_frames(video, count):
+    with av.open(str(video)) as file:
+        for sample, frame in enumerate(itertools.islice(file.decode(video=0), 0, 25 * count, 25)):
+            image = cv2.resize(frame.to_ndarray(format="bgr24"), (171, 96))
+            yield cv2.imencode(".jpg", image)[1].tobytes(), float(sample)
+
+
+@pytest.fixture
+def surgery(workplace, shared_data):
+    for name, count in (("video01", 4), ("video02", 3)):
+        attributes = {"fps": 1.0, "height": 96, "width": 171, "fingerprint": f"frames-of-{name}"}
+        frames = some_frames(shared_data / f"cholec80-mini/videos/{name}.mp4", count)
+        write_frames(workplace / f"data/frames/{name}.h5", frames, attributes)
+    recipe = {"fps": "1", "short_side": 96, "crop_borders": False, "quality": 95}
+    recipe |= {"decoder": "pyav", "on_error": "stop", "libraries": {"av": "1"}, "code": "0"}
+    (workplace / "data/frames/recipe.json").write_text(json.dumps(recipe))
+    (workplace / "data/frames/skipped.csv").write_text("video,reason\n")
+    (workplace / "data/frames/masked.csv").write_text("video,lost,samples\n")
+    (workplace / "data/index").mkdir()
+    (workplace / "data/index/splits.csv").write_text("video,split\nvideo01,train\nvideo02,test\n")
+    return workplace
+
+
+@pytest.mark.parametrize(("name", "crop"), BACKBONES.items())
+def test_frames_become_features_with_each_family(surgery, name, crop):
+    if name.startswith("timm/"):
+        pytest.importorskip("timm")
+    computed(surgery, name, crop)
+
+
+def test_frames_become_features_with_a_model_of_a_folder(surgery):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2)
+    config.save_pretrained(surgery / "models/tiny")
+    transformers.BitImageProcessor(crop_size={"height": 56, "width": 56}).save_pretrained(
+        surgery / "models/tiny"
+    )
+    computed(surgery, "hf/models/tiny", 56)
+
+
+def computed(surgery, name, crop):
+    text = _PARAMS.format(name=name, crop=crop, precision="fp32")
+    (surgery / "params.yaml").write_text(text)
+    backbone_stage.run()
+    assert "2 computed" in stage.run()
+    for video, count in (("video01", 4), ("video02", 3)):
+        found = read_features(surgery / f"features/videos/{video}.h5")
+        assert found.attributes["backbone"] == name and found.attributes["crop"] == crop
+        assert len(found.features) == count
+        assert np.isfinite(found.features).all()
+        # Frames differ, and so do their features.
+        assert len(np.unique(found.features, axis=0)) == count
+    assert "0 computed" in stage.run()
