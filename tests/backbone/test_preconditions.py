@@ -67,7 +67,7 @@ def test_the_crop_of_features_is_checked_with_the_parameters(tmp_path, monkeypat
     text = (Path(__file__).parents[2] / "params.yaml").read_text()
     for crop, fine in (("224", True), ("225", False)):
         changed = text.replace("name: resnet50", "name: vit_b_16")
-        changed = changed.replace("  crop: null\n\nmodel:", f"  crop: {crop}\n\nmodel:")
+        changed = changed.replace("  crop: null\n  tta", f"  crop: {crop}\n  tta")
         assert f"crop: {crop}" in changed
         (tmp_path / "params.yaml").write_text(changed)
         if fine:
