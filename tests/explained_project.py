@@ -20,7 +20,7 @@ CROP = 64
 
 
 def make_project():
-    """Write the project into the current folder: b and c are test videos of 41 and 50 frames."""
+    """Write the project into the current folder: a trains, b and c test, 41 and 50 frames."""
     scored_project.make_project()
     write_table(
         pd.DataFrame(
@@ -40,7 +40,7 @@ def make_project():
     header |= {"name": "resnet18", "transform": asdict(backbone.transform)}
     save_checkpoint(Path("models/backbone.safetensors"), tensors, header)
     weights = tensors_hash(tensors)
-    for name, length in (("b", 41), ("c", 50)):
+    for name, length in (("a", 45), ("b", 41), ("c", 50)):
         write_video(name, length, backbone, weights)
     _, header = load_checkpoint(Path("models/temporal.safetensors"))
     header |= {"dim": backbone.dim, "weights_hash": weights}

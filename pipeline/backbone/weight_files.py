@@ -16,8 +16,12 @@ from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import read_transform
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
-# Wrappers of whole training states in the wild: {"state_dict": ...}, {"model": ...}.
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+# Wrappers of whole training states in the wild: {"state_dict": ...}, {"model": ...}; "model_state"
+# is PyTorchVideo's, "teacher" that of DINO and Endo-FM, "encoder" V-JEPA's, "module" VideoMAE's.
+_WRAPPERS = (
+    *("state_dict", "model_state_dict", "model_state", "model"),
+    *("teacher", "encoder", "module"),
+)
 # What training states hold beside their tensors, and what runs no code when it is read: options
 # of a command line, losses and scores. numpy 1 called a scalar otherwise.
 _SCALAR = np.float64().__reduce__()[0]

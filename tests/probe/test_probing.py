@@ -153,7 +153,7 @@ def test_the_best_row_is_marked_and_the_split_is_named(project, capsys):
     assert table[0] == HEADS and [line[-1] for line in table[1:]] == ["", "best"]
     assert table[2][0] == "better" and "12.3" in table[2] and "cached" in table[1]
     assert table_of([row])[1][-1] == ""
-    assert "Test videos were not read" in notes(rows, "val")
+    assert "Test videos took no part" in notes(rows, "val")
     assert "Do not choose a backbone by this table" in notes(rows, "test")
     show(rows, "val", md=True)
     assert capsys.readouterr().out.startswith("| backbone | weights |")

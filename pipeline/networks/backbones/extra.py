@@ -16,12 +16,14 @@ def library(package: str, extra: str) -> Any:
     Raises:
         PipelineError: It is not installed; says how to install it.
     """
+    top = package.partition(".")[0]
     try:
-        return importlib.import_module(package)
+        importlib.import_module(top)
     except ModuleNotFoundError as error:
-        if error.name != package.partition(".")[0]:
+        if error.name != top:
             raise
         raise PipelineError(
-            f"params.yaml: backbone.name: this backbone needs {error.name}, which is not "
-            f"installed. Run: pip install 'surgical-phase-pipeline[{extra}]'"
+            f"params.yaml: backbone.name: this backbone needs {top}, which is not installed. "
+            f"Run: pip install 'surgical-phase-pipeline[{extra}]'"
         ) from None
+    return importlib.import_module(package)
