@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from features_project import make_project
 
 from pipeline.all_params import check_params
@@ -64,12 +65,11 @@ def test_sizes_whose_positions_can_be_interpolated_are_allowed():
 
 def test_the_crop_of_features_is_checked_with_the_parameters(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    text = (Path(__file__).parents[2] / "params.yaml").read_text()
-    for crop, fine in (("224", True), ("225", False)):
-        changed = text.replace("name: resnet50", "name: vit_b_16")
-        changed = changed.replace("  crop: null\n  tta", f"  crop: {crop}\n  tta")
-        assert f"crop: {crop}" in changed
-        (tmp_path / "params.yaml").write_text(changed)
+    params = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+    params["backbone"]["name"] = "vit_b_16"
+    for crop, fine in ((224, True), (225, False)):
+        params["features"]["crop"] = crop
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
         if fine:
             check_params(tmp_path / "params.yaml")
         else:
