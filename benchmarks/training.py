@@ -58,7 +58,7 @@ def main() -> None:
     network = initial_network(KINDS[kind], model, len(read_phases()), training, 1)
     type(network).forward = timed("network", type(network).forward)  # type: ignore[method-assign]
     torch.Tensor.backward = timed("network", torch.Tensor.backward)  # type: ignore[method-assign]
-    for optimizer in (torch.optim.AdamW, torch.optim.Adam):
+    for optimizer in (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD):
         optimizer.step = timed("optimizer", optimizer.step)  # type: ignore[method-assign]
     clip = torch.nn.utils.clip_grad_norm_
     torch.nn.utils.clip_grad_norm_ = timed("optimizer", clip)  # type: ignore[assignment]

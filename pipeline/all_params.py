@@ -89,10 +89,11 @@ def check_params(path: Path = PARAMS) -> AllParams:
 
 
 def _check_networks(params: AllParams, path: Path) -> None:
-    from pipeline.backbone.preconditions import check_backbone
+    from pipeline.backbone.preconditions import check_backbone, check_features_crop
     from pipeline.networks.temporal.params import check_window, read_model
 
     check_backbone(params.backbone)
+    check_features_crop(params.backbone, params.features.crop)
     kind, numbers = read_model(params.model, path)
     check_window(kind, numbers, params.train.window, path)
 
@@ -100,6 +101,7 @@ def _check_networks(params: AllParams, path: Path) -> None:
 def _what_networks_check(params: AllParams) -> str:
     """A hash of the values that the networks check, and of the code that does it."""
     values = [params.model, params.backbone.model_dump(), params.train.window]
+    values.append(params.features.crop)
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for file in sorted(_NETWORKS.rglob("*.py")):
         digest.update(file.read_bytes())

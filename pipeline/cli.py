@@ -181,6 +181,20 @@ def score(
 
 
 @app.command()
+def explain(
+    video: Annotated[
+        str, typer.Argument(help="A video of data/index/videos.csv, by its name or its file.")
+    ],
+    at: Annotated[list[str], typer.Option(help="M:SS, H:MM:SS or seconds; as often as wanted.")],
+    out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("reports/explain"),
+) -> None:
+    """Draw what in a frame the prediction came from, by Grad-CAM through both models."""
+    from pipeline.explain.command import explain as explain_moments
+
+    print(explain_moments(video, at, out))
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the operations go.")] = Path(
         "data/demo/operations"

@@ -78,6 +78,11 @@ class Clips:
     step: int
     position: Position
 
+    @property
+    def span(self) -> int:
+        """Stored frames from the first to the last of a clip, both included."""
+        return (self.frames - 1) * self.step + 1
+
     def samples(self, stored: int) -> NDArray[np.int64]:
         """The stored frames (T,) at which samples lie, of so many."""
         return np.arange(0, stored, self.every, dtype=np.int64)

@@ -253,10 +253,9 @@ def test_contributions_and_comments_compute_nothing_that_was_computed(project):
     # At most three lines each, the section of params.yaml aside.
     project.edit(f"{networks}/temporal/__init__.py", "    tecno,\n", "    tecno,\n    toy,\n")
     project.edit(f"{networks}/temporal/__init__.py", "ssm,\n}", 'ssm,\n    "toy": toy,\n}')
-    project.edit(
-        f"{networks}/backbones/__init__.py", "efficientnet, resnet", "efficientnet, resnet, toy"
-    )
-    project.edit(f"{networks}/backbones/__init__.py", "net,\n}", 'net,\n    "toy": toy,\n}')
+    backbones = f"{networks}/backbones/__init__.py"
+    project.edit(backbones, "    timm_models,\n    video", "    timm_models,\n    toy,\n    video")
+    project.edit(backbones, "pixels,\n}", 'pixels,\n    "toy": toy,\n}')
     project.edit(f"{layouts}/__init__.py", 'csv_table",\n}', 'csv_table",\n    "toy": "toy",\n}')
     project.change("model.toy", {"dropout": 0.2})
     for module in ("features/encode.py", "frames/extract.py", "train/loop.py", "index/stage.py"):

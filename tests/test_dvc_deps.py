@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pipeline"
 STAGES = ("index", "frames", "backbone", "features", "train", "evaluate")
 # Below the rooms, from top to bottom: each may import those behind it.
-LAYERS = ("drawing", "metrics", "feature_space", "training", "networks")
-COMMANDS = ("compare", "score", "report", "efficiency", "predict", "probe")
+LAYERS = ("drawing", "metrics", "feature_space", "training", "saliency", "networks")
+COMMANDS = ("compare", "score", "report", "efficiency", "explain", "predict", "probe")
 
 
 def files_of(folder: str) -> set[Path]:
@@ -41,7 +41,7 @@ def test_each_stage_depends_on_exactly_the_modules_it_imports(stage, kind):
     if uses_temporal:  # the registry names kinds without being followed
         roots |= {PACKAGE / "networks/temporal" / f"{kind}.py"}
         roots |= files_of("networks/temporal/blocks")  # a folder for all kinds, whichever uses it
-    if any("networks.backbones" in file.read_text() for file in roots):
+    if any("networks.backbones" in file.read_text() for file in files_behind(*roots)):
         roots |= files_of("networks/backbones")
     if stage == "index":  # its registry names layouts
         roots |= files_of("index/layouts")

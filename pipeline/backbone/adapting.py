@@ -1,6 +1,6 @@
 """Adapted weights: found in the store, or estimated and kept there."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,8 +13,9 @@ from pipeline.backbone.stored import LIBRARIES, stored
 from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.determinism import use_deterministic_kernels
-from pipeline.networks.backbones import build_backbone, modules_of
+from pipeline.networks.backbones import build_backbone, libraries_of, modules_of
 from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.backbones.transform_record import code_of, recorded
 from pipeline.progress import Progress
 from pipeline.result_store import fingerprint
 from pipeline.runtime import RuntimeParams, gpus
@@ -45,11 +46,11 @@ class Adaptation:
             made="adapted",
             backbone=self.name,
             weights=tensors_hash(self.tensors),
-            transform=asdict(self.transform),
+            transform=recorded(self.transform),
             batch=self.batch,
             frames=sorted(self.frames.identity()),
-            libraries=library_versions(*LIBRARIES),
-            code=code_hash(adabn, *modules_of(self.name)),
+            libraries=library_versions(*LIBRARIES, *libraries_of(self.name)),
+            code=code_hash(adabn, *modules_of(self.name), code_of(self.transform)),
         )
 
 

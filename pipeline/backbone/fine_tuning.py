@@ -1,6 +1,6 @@
 """Fine-tuned weights: found in the store, or trained and kept there."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,7 +12,8 @@ from pipeline.backbone.stored import LIBRARIES, stored
 from pipeline.backbone.task import FineTuning
 from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.code_identity import code_hash, library_versions
-from pipeline.networks.backbones import modules_of
+from pipeline.networks.backbones import libraries_of, modules_of
+from pipeline.networks.backbones.transform_record import code_of, recorded
 from pipeline.result_store import fingerprint
 from pipeline.runtime import RuntimeParams
 from pipeline.training.history import best_epoch
@@ -83,13 +84,13 @@ def identity(tuning: FineTuning) -> str:
         made="fine-tuned",
         backbone=tuning.name,
         weights=tensors_hash(tuning.tensors),
-        transform=asdict(tuning.transform),
+        transform=recorded(tuning.transform),
         params=tuning.params.deciding(),
         seed=tuning.seed,
         training=tuning.training.identity(),
         validation=tuning.validation.without_tools().identity(),
         num_classes=tuning.num_classes,
         num_tools=tuning.num_tools,
-        libraries=library_versions(*LIBRARIES),
-        code=code_hash(loop, task, *modules_of(tuning.name)),
+        libraries=library_versions(*LIBRARIES, *libraries_of(tuning.name)),
+        code=code_hash(loop, task, *modules_of(tuning.name), code_of(tuning.transform)),
     )

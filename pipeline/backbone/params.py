@@ -19,8 +19,9 @@ class BackboneParams(Section):
         name: One of a family of pipeline/networks/backbones, or a list of two or more that read
             images: a hybrid.
         weights: Published weights (for most IMAGENET1K_V1 or DEFAULT), the path of a .pth, .pt or
-            .safetensors file, or `random` (drawn from `seed`). Of a hybrid, one value for all
-            networks or a list with one for each.
+            .safetensors file, a released surgical encoder such as lemonfm, alone or before the
+            path of its file (docs/backbones.md), or `random` (drawn from `seed`). Of a hybrid, one
+            value for all networks or a list with one for each.
         mode: `frozen` uses the weights as they are. `finetune` trains them on the training
             videos. `adabn` estimates the batch-norm statistics anew on the videos of a split
             (Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2016).

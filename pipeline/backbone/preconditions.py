@@ -7,6 +7,7 @@ from pipeline.backbone.classifier import batch_norms
 from pipeline.backbone.labelled_frames import LabelledFrames
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import FinetuneParams
+from pipeline.backbone.released import check_released
 from pipeline.errors import PipelineError
 from pipeline.networks.backbones import (
     build_backbone,
@@ -14,18 +15,21 @@ from pipeline.networks.backbones import (
     family_of,
     reads_clips,
 )
+from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.crop import check_crop
 from pipeline.runtime import RuntimeParams, gpus
 
 
 def check_backbone(params: BackboneParams) -> None:
-    """Check what only the families know: names, numbers of blocks, and batch norm.
+    """Check what only the families know: names, weights, sizes, numbers of blocks, batch norm.
 
     Args:
         params: The section `backbone`.
 
     Raises:
-        PipelineError: No family has the name, `freeze_until` leaves nothing to train, or there is
-            no batch norm to adapt.
+        PipelineError: No family has the name, a library that it needs is not installed, released
+            weights belong to another one, it does not take images of `crop`, `freeze_until` leaves
+            nothing to train, or there is no batch norm to adapt.
     """
     for name, _ in params.parts:
         try:
@@ -36,18 +40,19 @@ def check_backbone(params: BackboneParams) -> None:
         _check_clip(params.name, params)
     else:
         _check_hybrid(params.name, params)
-    if params.mode == "frozen":
-        return
-    for name, _ in params.parts:
-        with torch.device("meta"):  # no memory, no numbers
-            part = build_backbone(name)
-        if not any(True for _ in part.network.parameters()):
+    for name, weights in params.parts:
+        part = _on_meta(name)
+        check_released(name, weights)
+        if params.crop is not None:
+            check_crop(part, params.crop, "backbone.crop")
+        if params.mode != "frozen" and not any(True for _ in part.network.parameters()):
             raise PipelineError(
                 f"params.yaml: backbone.mode: found {params.mode}, but {name} has no weights "
                 "to train or adapt. Allowed for it: frozen."
             )
-    with torch.device("meta"):
-        backbone = build_backbone(params.network)
+    if params.mode == "frozen":
+        return
+    backbone = _on_meta(params.network)
     most = len(backbone.blocks()) - 1
     finetune = params.finetune
     if (
@@ -65,6 +70,34 @@ def check_backbone(params: BackboneParams) -> None:
             f"params.yaml: backbone.mode: found {params.mode}, but {params.network} has no batch "
             "norm to adapt. Allowed for it: frozen, finetune."
         )
+
+
+def check_features_crop(params: BackboneParams, crop_px: int | None) -> None:
+    """Check that the backbone takes images of features.crop, before it is trained for them.
+
+    Args:
+        params: The section `backbone`, which `check_backbone` let pass.
+        crop_px: As features.crop.
+
+    Raises:
+        PipelineError: It does not.
+    """
+    if crop_px is not None:
+        for name, _ in params.parts:
+            check_crop(_on_meta(name), crop_px, "features.crop")
+
+
+def _on_meta(name: str) -> Backbone:
+    """The backbone without memory and numbers.
+
+    Raises:
+        PipelineError: Its family cannot build it.
+    """
+    try:
+        with torch.device("meta"):
+            return build_backbone(name)
+    except ValueError as error:
+        raise PipelineError(f"params.yaml: backbone.name: {error}.") from None
 
 
 def _check_hybrid(names: list[str], params: BackboneParams) -> None:

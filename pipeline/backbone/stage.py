@@ -1,6 +1,8 @@
 """The backbone stage: the network, trained where asked, to models/backbone.safetensors."""
 
 import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ from pipeline.backbone.weights import InitialWeights
 from pipeline.checkpoint import save_checkpoint, tensors_hash
 from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
+from pipeline.networks.backbones import libraries_of
 from pipeline.networks.backbones.transform_record import recorded
 from pipeline.paths import BACKBONE, BACKBONE_REPORT, FRAMES
 from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed
-from pipeline.settings import read_section, read_value
+from pipeline.settings import read_raw_section, read_section, read_value
 from pipeline.tables import SPLITS
 
 
@@ -42,10 +45,11 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     check_backbone(params)
     seed = read_value("seed", int)
     initial = initial_weights_of(params, seed)
+    _warn_of_leak(initial.source)
     tensors, transform = initial.tensors, initial.transform.cropped(params.crop)
     # Before hours of training: these frames may be what is missing.
     others = _frames_to_adapt_to(params.adabn) if params.adapts else None
-    header = _header(params, initial)
+    header = header_of(params, initial)
     done = ""
     if params.finetunes:
         tuning = _fine_tuning(params, initial, derived_seed(seed, "finetune"))
@@ -69,7 +73,7 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     return f"{output}: {params.network}, weights {header['weights']}{done}, {header['dim']}-d"
 
 
-def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
+def header_of(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
     """All that leads from an image to features, and what was done to the weights; no paths."""
     header = {
         "name": params.network,
@@ -77,7 +81,7 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
         "transform": recorded(initial.transform),
         "mode": params.mode,
         "params": params.deciding(),
-        "libraries": library_versions(*LIBRARIES),
+        "libraries": library_versions(*LIBRARIES, *libraries_of(params.network)),
     }
     if params.side_by_side:
         del header["transform"]  # each network has its own
@@ -88,6 +92,19 @@ def _header(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:
         # What a reader needs to make such frames; what became of damaged videos is not part of it.
         header["frames"] = {k: v for k, v in recipe.items() if k not in ("code", "on_error")}
     return header | initial.source
+
+
+def _warn_of_leak(source: Mapping[str, Any]) -> None:
+    """Say so where weights have seen the videos that they are going to be judged by."""
+    leaks = [part for part in source.get("parts", [source]) if part.get("weights_leak")]
+    if not leaks or read_raw_section("data").get("layout") != "cholec80":
+        return
+    for part in leaks:
+        print(
+            f"backbone: {part['weights']}: {part['weights_leak']}. Scores on test videos that are "
+            "among them are too high; say so where you report them",
+            file=sys.stderr,
+        )
 
 
 def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> FineTuning:

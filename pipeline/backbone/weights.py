@@ -1,29 +1,21 @@
 """Initial weights by name, from a file or from a seed, checked against the architecture."""
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
+from pipeline.backbone.fitting import fit_to
+from pipeline.backbone.released import check_released, fetched, released_tensors
+from pipeline.backbone.weight_files import SUFFIXES, content_of, file_transform, plain_tensors
 from pipeline.errors import PipelineError
 from pipeline.networks.backbones import build_backbone, family_of
+from pipeline.networks.backbones.contract import Tensors
+from pipeline.networks.backbones.surgical import ENCODERS, Encoder, encoder_of
 from pipeline.networks.backbones.transform import Transform
 from pipeline.result_store import file_hash
 from pipeline.seeding import derived_seed
-
-Tensors = dict[str, torch.Tensor]
-
-_PREFIX = re.compile(r"^(?:(?:module|backbone|model)\.)+")
-# Wrappers of whole training states in the wild: {"state_dict": ...}, {"model": ...}.
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
-_FILES = (".pth", ".pt", ".safetensors")
-# What torchvision, timm and many training scripts call the classifier, whatever the family.
-_CLASSIFIERS = ("fc.", "classifier.", "head.")
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,8 @@ def initial_weights(name: str, weights: str, seed: int) -> InitialWeights:
 
     Args:
         name: Of the backbone.
-        weights: `random`, the path of a file, or the name of published weights.
+        weights: `random`, the path of a file, the name of published weights, or a released
+            surgical encoder, alone or before the path of its file.
         seed: Of the run, for random weights.
 
     Raises:
@@ -59,12 +52,16 @@ def initial_weights(name: str, weights: str, seed: int) -> InitialWeights:
     # For weights that bring none: that of the first published ones, as most training code uses.
     transform = backbone.transform
     path = Path(weights)
+    encoder, _ = encoder_of(weights)
     if weights == "random":
         tensors = random_weights(name, derived_seed(seed, "backbone"))
         source: dict[str, Any] = {"weights": "random", "seed": seed}
         if not tensors:
             source = {"weights": "none"}
-    elif path.suffix in _FILES:
+    elif encoder is not None:
+        tensors, source = released_weights(name, weights)
+        transform = encoder.transform
+    elif path.suffix in SUFFIXES:
         tensors = file_weights(name, path)
         transform = file_transform(name, path) or transform
         # The name without its folder: paths differ from machine to machine, the hash does not.
@@ -82,6 +79,33 @@ def random_weights(name: str, seed: int) -> Tensors:
         return dict(build_backbone(name).network.state_dict())
 
 
+def released_weights(name: str, weights: str) -> tuple[Tensors, dict[str, Any]]:
+    """Weights of a released surgical encoder, from its file or fetched.
+
+    Args:
+        name: Of the backbone.
+        weights: `lemonfm`, or `lemonfm:/path/file.pth`.
+
+    Returns:
+        The tensors, and where they come from, with their licence and what they have seen.
+
+    Raises:
+        PipelineError: They belong to another architecture, cannot be had, or do not fit.
+    """
+    check_released(name, weights)
+    released, _, given = weights.partition(":")
+    encoder: Encoder = ENCODERS[released]
+    path = Path(given) if given else fetched(encoder, released)
+    tensors = fit_to(name, released_tensors(encoder, path), str(path))
+    return tensors, {
+        "weights": released,
+        "weights_sha256": file_hash(path),
+        "weights_page": encoder.page,
+        "weights_licence": encoder.licence,
+        "weights_leak": encoder.leak,
+    }
+
+
 def published_weights(name: str, weights: str) -> tuple[Tensors, Transform]:
     """Pretrained weights by name, downloaded once and checked by their hash.
 
@@ -94,9 +118,10 @@ def published_weights(name: str, weights: str) -> tuple[Tensors, Transform]:
     published = family_of(name).published(name.partition("@")[0])
     entry = published.get(weights.rpartition(".")[2])
     if entry is None:
+        released = [key for key, encoder in ENCODERS.items() if encoder.architecture == name]
         raise PipelineError(
             f"params.yaml: backbone.weights: found {weights!r}. Allowed for {name}: "
-            f"{', '.join([*published, ''])}a file ({', '.join(_FILES)}), or random."
+            f"{', '.join([*published, *released, ''])}a file ({', '.join(SUFFIXES)}), or random."
         )
     try:
         tensors = entry.fetch()
@@ -118,83 +143,6 @@ def file_weights(name: str, path: Path) -> Tensors:
     if not path.is_file():
         raise PipelineError(
             f"params.yaml: backbone.weights: the file {path} does not exist. Give the path of a "
-            f"file ({', '.join(_FILES)}), a torchvision weight such as IMAGENET1K_V2, or random."
+            f"file ({', '.join(SUFFIXES)}), a torchvision weight such as IMAGENET1K_V2, or random."
         )
-    try:
-        if path.suffix == ".safetensors":
-            content: Any = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise PipelineError(f"{path}: not a whole safetensors file ({error}).") from None
-    except Exception as error:  # torch.load raises half a dozen kinds
-        raise PipelineError(
-            f"{path}: cannot be read as plain tensors ({type(error).__name__}). Files that hold "
-            f"pickled objects are refused; save its state_dict() to a .safetensors file instead."
-        ) from None
-    for wrapper in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict):
-        raise PipelineError(f"{path}: expected a state_dict, found {type(content).__name__}.")
-    tensors = {str(key): value for key, value in content.items() if torch.is_tensor(value)}
-    return fit_to(name, tensors, str(path))
-
-
-def file_transform(name: str, path: Path) -> Transform | None:
-    """The transform of weights that this project wrote for this architecture; else None."""
-    if path.suffix != ".safetensors":
-        return None
-    with safe_open(str(path), framework="pt") as file:
-        header = json.loads((file.metadata() or {}).get("pipeline", "{}"))
-    if header.get("name") != name or "transform" not in header:
-        return None
-    return Transform(**header["transform"])
-
-
-def fit_to(name: str, tensors: Tensors, source: str) -> Tensors:
-    """Tensors under the names of the architecture, without prefixes and classifier.
-
-    Raises:
-        PipelineError: A tensor is missing, left over, or of another shape; lists them.
-    """
-    backbone = build_backbone(name)
-    classifiers = (*backbone.classifier_keys, *_CLASSIFIERS)
-    expected = backbone.network.state_dict()
-    plain = backbone.translate({_PREFIX.sub("", key): value for key, value in tensors.items()})
-    found = {
-        key: value
-        for key, value in plain.items()
-        if key in expected or not key.startswith(classifiers)
-    }
-    for key, value in expected.items():
-        # Counts batches during training only; files from before 2018 do not have it.
-        if key.endswith("num_batches_tracked"):
-            found.setdefault(key, value)
-    missing = [key for key in expected if key not in found]
-    unexpected = [key for key in found if key not in expected]
-    shapes = [
-        f"{key} {tuple(found[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in found and found[key].shape != value.shape
-    ]
-    if missing or unexpected or shapes:
-        lines = [
-            f"  {title} ({len(names)}): {_listed(names)}"
-            for title, names in (
-                ("missing", missing),
-                ("unexpected", unexpected),
-                ("other shape", shapes),
-            )
-            if names
-        ]
-        raise PipelineError(
-            f"{source}: these are not weights of {name}.\n" + "\n".join(lines) + "\n"
-            "Set backbone.name to the architecture they belong to, or rename the tensors."
-        )
-    return {key: found[key].to(expected[key].dtype) for key in expected}
-
-
-def _listed(names: list[str], most: int = 12) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+    return fit_to(name, plain_tensors(content_of(path), path), str(path))

@@ -21,6 +21,7 @@ from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
 from pipeline.evaluate.predict import load_model
 from pipeline.feature_store import read_attributes
+from pipeline.features.views import NUM_VIEWS
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.memory_format import to_channels_last
@@ -45,19 +46,23 @@ def measure(path: Path = paths.EFFICIENCY) -> dict[str, Any]:
     torch.set_num_threads(runtime.thread_count)
     device = torch.device("cuda" if gpus(runtime) else "cpu")
     network, _ = load_model(paths.TEMPORAL, device)
+    made = _features()
+    views = NUM_VIEWS[made.get("tta", "none")]
     # Frozen networks side by side each see the image at a size of their own.
-    parts = names_and_crops(backbone, _crop())
+    parts = names_and_crops(backbone, made["crop"])
     crops = [crop_px for _, crop_px in parts]
     content = {
         "backbone": {
             **_model(paths.BACKBONE),
             "crop_px": crops[0] if len(set(crops)) == 1 else crops,
-            **_cost(parts),
+            **_cost(parts, views),
         },
         "head": {**_model(paths.TEMPORAL), **vars(sequence_cost(network, network.dim))},
         "timings": {
             "device": _named(device),
-            **timings([(build_backbone(name), crop) for name, crop in parts], network, device),
+            **timings(
+                [(build_backbone(name), crop) for name, crop in parts], views, network, device
+            ),
         },
     }
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
@@ -85,12 +90,16 @@ def as_text(content: Mapping[str, Any]) -> str:
 
 @torch.inference_mode()
 def timings(
-    backbones: Sequence[tuple[Backbone, int]], network: TemporalModule, device: torch.device
+    backbones: Sequence[tuple[Backbone, int]],
+    views: int,
+    network: TemporalModule,
+    device: torch.device,
 ) -> dict[str, float | None]:
     """Seconds on this machine, in fp32, medians of REPEATS after a warm-up.
 
     Args:
         backbones: Each with the edge of its square images; their weights do not matter.
+        views: Images, or clips, that each of them sees of a sample.
         network: The temporal network.
         device: Where both run.
 
@@ -108,8 +117,8 @@ def timings(
         batch = BATCH if backbone.clip_frames is None else CLIPS
         # Channels last in memory.
         images = torch.zeros(batch, *length, crop_px, crop_px, 3, device=device).movedim(-1, -3)
-        many += _seconds(partial(cnn, images), device) / batch
-        one += _seconds(partial(cnn, images[:1]), device) if network.causal else 0.0
+        many += views * _seconds(partial(cnn, images), device) / batch
+        one += views * _seconds(partial(cnn, images[:1]), device) if network.causal else 0.0
     latency = round(1000 * one, 3) if network.causal else None
     return {"latency_ms_per_frame": latency, "throughput_frames_per_s": round(1 / many, 2)}
 
@@ -121,22 +130,25 @@ def _step(network: TemporalModule, device: torch.device) -> Callable[[], object]
     return lambda: network.step(feature, state)
 
 
-def _cost(parts: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """Of all networks together, for one sample."""
+def _cost(parts: Sequence[tuple[str, int]], views: int) -> dict[str, int]:
+    """Of all networks together, for one sample, of which each sees so many images."""
     costs = []
     for name, crop_px in parts:
         with torch.device("meta"):
             cnn = build_backbone(name)
-            costs.append(vars(image_cost(cnn.network.eval(), crop_px, cnn.clip_frames)))
-    return {key: sum(cost[key] for cost in costs) for key in costs[0]}
+            costs.append(image_cost(cnn.network.eval(), crop_px, cnn.clip_frames))
+    return {
+        "parameters": sum(cost.parameters for cost in costs),
+        "flops_per_frame": views * sum(cost.flops_per_frame for cost in costs),
+    }
 
 
-def _crop() -> Any:
-    """The crop of the images, as the features were made; where networks differ, of each."""
+def _features() -> dict[str, Any]:
+    """What the files of features say of how they were made."""
     files = sorted(paths.FEATURES.glob("*.h5"))
     if not files:
         raise PipelineError(f"{paths.FEATURES}: holds no features. Run `dvc repro` first.")
-    return read_attributes(files[0])["crop"]
+    return read_attributes(files[0])
 
 
 def _model(path: Path) -> dict[str, str]:

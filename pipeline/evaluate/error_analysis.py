@@ -105,6 +105,11 @@ class WrongRun:
     def __len__(self) -> int:
         return self.end - self.start
 
+    @property
+    def middle(self) -> int:
+        """The frame in the middle, the earlier one of two."""
+        return (self.start + self.end - 1) // 2
+
 
 def worst_runs(videos: Mapping[str, ScoredVideo], most: int) -> list[WrongRun]:
     """The longest wrong runs of all videos, the longest first."""

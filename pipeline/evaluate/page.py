@@ -51,14 +51,15 @@ class Errors:
         matrix: (C, C) test frames by true class (rows) and predicted class (columns).
         pairs: Most confused pairs of phases.
         near: Errors around transitions.
-        runs: Longest wrong runs with their frames, where these are there.
+        runs: Longest wrong runs, each with its frames and a picture of where in its middle frame
+            the predicted phase came from, where these are there.
         boundaries: Transitions by the phase that they enter.
     """
 
     matrix: NDArray[np.int64]
     pairs: Sequence[ConfusedPair]
     near: NearTransitions
-    runs: Sequence[tuple[WrongRun, Sequence[Thumbnail]]]
+    runs: Sequence[tuple[WrongRun, Sequence[Thumbnail], Thumbnail | None]]
     boundaries: Sequence[EnteredPhase]
 
 

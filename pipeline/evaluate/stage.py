@@ -15,6 +15,7 @@ from pipeline.determinism import use_deterministic_kernels
 from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
 from pipeline.errors import PipelineError
 from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
+from pipeline.evaluate.evidence import evidence
 from pipeline.evaluate.facts import cost_in, facts, untrained
 from pipeline.evaluate.feature_view import FeatureView, feature_view
 from pipeline.evaluate.page import Errors, Page, Warnings, write_page
@@ -174,11 +175,13 @@ def _errors(test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float)
     matrix = confusion(truth, prediction, len(classes))
     runs = worst_runs(test, WORST_RUNS)
     features = {run.video: read_attributes(paths.FEATURES / f"{run.video}.h5") for run in runs}
+    shown = {run: thumbnails(run, features[run.video]) for run in runs}
+    heat = evidence([run for run in runs if shown[run]])
     return Errors(
         matrix=matrix,
         pairs=confused_pairs(matrix, CONFUSED_PAIRS),
         near=near_transitions(videos, fps, NEAR_S),
-        runs=[(run, thumbnails(run, features[run.video])) for run in runs],
+        runs=[(run, shown[run], heat.get(run)) for run in runs],
         boundaries=boundaries_by_phase([(v.truth, v.prediction) for v in videos], classes, fps),
     )
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import paths
 from pipeline.errors import PipelineError
@@ -51,14 +53,13 @@ def thumbnails(
     """
     # Frames of clips are stored more densely than samples lie.
     every = int(features.get("stored_frames_per_sample", 1))
-    moments = {run.start, (run.start + run.end - 1) // 2, run.end - 1}
-    samples = [every * moment for moment in sorted(moments)]
+    samples = [every * moment for moment in sorted({run.start, run.middle, run.end - 1})]
     try:
         with FrameFile(folder / f"{run.video}.h5") as frames:
             if frames.attributes.get("fingerprint") != features.get("frames_fingerprint"):
                 return []
             return [
-                Thumbnail(float(frames.time_s[sample]), _small(frames, sample))
+                thumbnail(frames.image(sample), float(frames.time_s[sample]))
                 for sample in samples
                 if not frames.lost[sample]
             ]
@@ -66,12 +67,13 @@ def thumbnails(
         return []
 
 
-def _small(frames: FrameFile, sample: int) -> str:
-    image = frames.image(sample)
+def thumbnail(image: NDArray[np.uint8], time_s: float) -> Thumbnail:
+    """An image (H, W, 3) uint8 RGB, made small."""
     height = max(1, round(image.shape[0] * WIDTH_PX / image.shape[1]))
     small = cv2.resize(image, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)
     done, jpeg = cv2.imencode(
         ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     )
     assert done, "JPEG encoding of an 8-bit image cannot fail"
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
+    source = "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
+    return Thumbnail(time_s, source)

@@ -19,8 +19,9 @@ from pipeline.features import (
     views,
 )
 from pipeline.features.params import FeaturesParams
-from pipeline.networks.backbones import modules_of
+from pipeline.networks.backbones import libraries_of, modules_of
 from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.backbones.transform_record import code_of, recorded
 from pipeline.result_store import fingerprint
 
 LIBRARIES = ("torch", "torchvision", "opencv-python-headless")
@@ -47,7 +48,7 @@ def parts_of_all(
         quantisation: Fingerprints of the frames that int8 takes its scales from.
         clips: Which frames make a sample's clip; None where a sample is one frame.
     """
-    code: tuple[ModuleType, ...] = (*CODE, *modules_of(name))
+    code: tuple[ModuleType, ...] = (*CODE, *modules_of(name), code_of(transform))
     if params.tta != "none":
         code = (*code, views)
     of_clips: dict[str, Any] = {}
@@ -57,10 +58,10 @@ def parts_of_all(
     return {
         "backbone": name,
         "weights": weights_hash,
-        "transform": asdict(transform),
+        "transform": recorded(transform),
         "params": params.deciding(),
         "quantisation": list(quantisation),
-        "libraries": library_versions(*LIBRARIES),
+        "libraries": library_versions(*LIBRARIES, *libraries_of(name)),
         "code": code_hash(*code),
         "format": FORMAT_VERSION,
     } | of_clips

@@ -23,10 +23,11 @@ from pipeline.features.recipe import labels_of, read_frames_recipe
 from pipeline.features.shards import compute_on_all
 from pipeline.features.side_by_side import write_side_by_side
 from pipeline.features.video import MissingVideo, short_side_px, write_video
-from pipeline.features.views import views
+from pipeline.features.views import NUM_VIEWS, views
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.crop import check_crop
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.cost import image_cost
@@ -120,6 +121,7 @@ def _network(
         backbone = build_backbone(header["name"])
     check_precision(backbone, params.precision)
     transform = read_transform(header["transform"]).cropped(params.crop)
+    check_crop(backbone, transform.crop_px, "features.crop")
     views(transform, params.tta)  # not every transform has them
     return Network(number, backbone, tensors_hash(tensors), transform)
 
@@ -201,7 +203,7 @@ def _attributes(
     facts = {
         "backbone": backbone.name,
         "backbone_parameters": cost.parameters,
-        "backbone_flops_per_frame": cost.flops_per_frame,
+        "backbone_flops_per_frame": cost.flops_per_frame * NUM_VIEWS[params.tta],
         "weights_hash": weights_hash,
         "precision": params.precision,
         "jpeg_decoder": params.decoder,

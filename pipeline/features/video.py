@@ -86,6 +86,8 @@ def _encode(
         "fingerprint": video.fingerprint,
     }
     note = f"{len(features)} {'clips' if by.clips else 'frames'}"
+    if by.clips and by.clips.span > len(frames):
+        note += ", all longer than the video: they repeat its first or last frame"
     if by.reference is not None:
         samples = evenly_spaced(kept, COMPARED_FRAMES)
         exact = _features(frames, samples, by, by.reference, pool)

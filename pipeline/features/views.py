@@ -12,7 +12,8 @@ from torchvision.transforms import v2
 from pipeline.errors import PipelineError
 from pipeline.networks.backbones.transform import Transform
 
-_CROPS = 5
+NUM_VIEWS = {"none": 1, "flip": 2, "five_crop": 5}
+"""Forward passes per sample, for each value of features.tta."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,8 @@ def views(transform: Transform, tta: str) -> tuple[Transform, ...]:
                     "params.yaml: features.tta: found five_crop, but this backbone sees the whole "
                     "frame, which leaves no corners to crop. Allowed for it: none, flip."
                 )
-            return tuple(CroppedElsewhere(**values, number=number) for number in range(_CROPS))
+            numbers = range(NUM_VIEWS[tta])
+            return tuple(CroppedElsewhere(**values, number=number) for number in numbers)
     return (transform,)
 
 

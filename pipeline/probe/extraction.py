@@ -5,78 +5,63 @@ They are stored under the fingerprints that the features stage would give them, 
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.backbone.hybrid_weights import initial_weights_of
 from pipeline.backbone.params import BackboneParams
-from pipeline.backbone.weights import initial_weights
+from pipeline.backbone.stage import header_of
 from pipeline.checkpoint import save_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.feature_store import read_attributes, read_features
+from pipeline.feature_store import read_features
 from pipeline.features import stage
 from pipeline.networks.backbones import reads_clips
-from pipeline.networks.backbones.transform_record import recorded
 from pipeline.result_store import Store
 from pipeline.settings import read_section, read_value
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A backbone to be probed, frozen.
-
-    Attributes:
-        name: As backbone.name.
-        weights: As backbone.weights.
-    """
-
-    name: str
-    weights: str
-
-
-def candidates(text: str) -> list[Candidate]:
-    """What --backbones lists: names, or name=weights, separated by commas.
+def candidates(text: str) -> list[BackboneParams]:
+    """What --backbones lists, each as the section `backbone` would say it, frozen.
 
     Args:
-        text: For example `resnet50=IMAGENET1K_V2,resnet18`; a name without weights gets those of
-            backbone.weights in params.yaml.
+        text: Names, or name=weights, separated by commas: `resnet50=IMAGENET1K_V2,resnet18`. A name
+            without weights gets those of params.yaml; `resnet50+densenet121` is a hybrid.
 
     Raises:
-        PipelineError: No family has a name, or its networks read clips.
+        PipelineError: No family has a name, its networks read clips, or it has no weights.
     """
-    rule = read_section(BackboneParams, "backbone").weights
-    pairs = (item.strip().partition("=") for item in text.split(","))
-    found = [Candidate(name.strip(), weights.strip() or rule) for name, _, weights in pairs]
-    for candidate in found:
+    return [_candidate(*item.strip().partition("=")[::2]) for item in text.split(",")]
+
+
+def _candidate(name: str, weights: str) -> BackboneParams:
+    parts = name.split("+")
+    for part in parts:
         try:
-            clips = reads_clips(candidate.name)
+            clips = reads_clips(part) or "@" in part
         except ValueError as error:
             raise PipelineError(f"--backbones: {error}.") from None
         if clips:
             raise PipelineError(
-                f"--backbones: {candidate.name} reads clips, whose frames are stored for it alone. "
-                f"Run `dvc exp run -S backbone.name={candidate.name}`, then `probe` without "
-                "--backbones."
+                f"--backbones: found {part!r}. Allowed: networks that read single images. Those "
+                f"that read clips need frames of their own: `dvc exp run -S backbone.name={part}`, "
+                "then `probe` without --backbones."
             )
-        if "@" in candidate.name:
-            raise PipelineError(f"--backbones: found {candidate.name!r}; leave out what follows @.")
-    return found
+    known = weights or read_section(BackboneParams, "backbone").weights
+    if not isinstance(known, str):
+        raise PipelineError(
+            f"--backbones: found {name} without weights, and backbone.weights of params.yaml is a "
+            f"list. Write {name}=IMAGENET1K_V1, or what else it has."
+        )
+    return BackboneParams(name=parts if len(parts) > 1 else name, weights=known)
 
 
-def pin(candidate: Candidate, path: Path) -> None:
-    """Write the weights as the stage of the backbone would in mode frozen.
+def pin(candidate: BackboneParams, path: Path) -> None:
+    """Write the weights as the stage of the backbone would.
 
     Raises:
         PipelineError: There are no such weights, or they belong to another architecture.
     """
-    initial = initial_weights(candidate.name, candidate.weights, read_value("seed", int))
-    header = {
-        "name": candidate.name,
-        "dim": initial.dim,
-        "transform": recorded(initial.transform),
-        "mode": "frozen",
-    }
-    save_checkpoint(path, initial.tensors, header | initial.source)
+    initial = initial_weights_of(candidate, read_value("seed", int))
+    save_checkpoint(path, initial.tensors, header_of(candidate, initial))
 
 
 def extract(weights: Path, folder: Path) -> float | None:
@@ -87,22 +72,19 @@ def extract(weights: Path, folder: Path) -> float | None:
         folder: Takes the place of features/videos.
 
     Returns:
-        Images per second, all that the stage does included; None where the store had everything.
+        Images per second, all that the stage does included; those of a hybrid count once for each
+        of its networks. None where the store had everything.
 
     Raises:
         PipelineError: As the features stage.
     """
-    before = {path.stem for path in Store("features").folder.glob("*.h5")}
+    before = _stored()
     started = time.perf_counter()
     stage.run(backbone=weights, output=folder)
     elapsed_s = time.perf_counter() - started
-    new = [path for path in sorted(folder.glob("*.h5")) if _fingerprint(path) not in before]
-    return _num_frames(new) / elapsed_s if new else None
+    images = sum(len(read_features(path).time_s) for path in _stored() - before)
+    return images / elapsed_s if images else None
 
 
-def _fingerprint(path: Path) -> str:
-    return str(read_attributes(path)["fingerprint"])
-
-
-def _num_frames(paths: Sequence[Path]) -> int:
-    return sum(len(read_features(path).time_s) for path in paths)
+def _stored() -> set[Path]:
+    return set(Store("features").folder.glob("*.h5"))

@@ -60,7 +60,7 @@ def notes(rows: Sequence[Row], split: Split) -> str:
         f"{'video' if first.videos == 1 else 'videos'}, each frame by itself."
     )
     if split == "val":
-        return f"{scored} Test videos were not read."
+        return f"{scored} Test videos took no part."
     return f"{scored} Do not choose a backbone by this table: the report scores the same videos."
 
 

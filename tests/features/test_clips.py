@@ -109,6 +109,24 @@ def test_each_frame_is_stored_once_and_no_more_than_are_needed(project):
         assert len(np.unique(frames.frame_time_s)) == 22
 
 
+def test_a_jpeg_is_decoded_once_however_many_clips_it_is_part_of(project, monkeypatch):
+    settings(clip="{frames: 16, stride_s: 0.2}")
+    frames_stage.run()
+    backbone_stage.run()
+    read = []
+    jpeg = FrameFile.jpeg
+    monkeypatch.setattr(FrameFile, "jpeg", lambda self, row: read.append(row) or jpeg(self, row))
+    features_stage.run()
+    assert sorted(read) == list(range(21))  # the last stored one, at 4.2 s, is behind all samples
+
+
+def test_clips_longer_than_the_video_are_mentioned(project, capsys):
+    settings(clip="{frames: 4, stride_s: 2}")
+    run()
+    assert "5 clips, all longer than the video: they repeat its first" in capsys.readouterr().err
+    assert seen()[4].tolist() == [0, 0, 50, 100]
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_strides_of_whole_samples_share_the_frames_of_single_images(project, stride):
     settings(clip="null")

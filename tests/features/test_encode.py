@@ -78,7 +78,7 @@ def test_too_little_memory_names_the_device_and_the_batch(project, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(build, "_laid_out", full)
+    monkeypatch.setattr(build, "to_channels_last", full)
     with pytest.raises(PipelineError, match=r"cpu: too little.*runtime\.batch: 8"):
         stage.run()
 

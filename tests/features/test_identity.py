@@ -3,6 +3,8 @@
 import ast
 import json
 import shutil
+import subprocess
+import sys
 
 import h5py
 import pytest
@@ -13,8 +15,11 @@ from pipeline import code_identity
 from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.feature_store import read_features
 from pipeline.features import identity, stage
+from pipeline.features.identity import parts_of_all
 from pipeline.features.params import FeaturesParams
 from pipeline.networks.backbones import FAMILIES, build_backbone, resnet
+from pipeline.networks.backbones.stretched import Stretched
+from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.cost import image_cost
 from pipeline.settings import read_section
 
@@ -156,3 +161,36 @@ def test_frames_smaller_than_the_backbone_wants_are_reported_with_both_keys(proj
         for path in (project / "features/videos").glob("*.h5")
     }
     assert enlarged == {"video0": False, "video1": False, "small": True}
+
+
+def test_the_library_that_makes_a_network_is_part_of_what_decides_its_features():
+    def libraries_behind(name):
+        with torch.device("meta"):
+            transform = build_backbone(name).transform
+        return parts_of_all(name, "w", transform, FeaturesParams(), [])["libraries"]
+
+    pytest.importorskip("timm")
+    assert "timm" in libraries_behind("timm/convnextv2_atto")
+    assert set(libraries_behind("timm/convnextv2_atto+resnet18")) == {
+        *("torch", "torchvision", "opencv-python-headless", "timm")
+    }
+    assert set(libraries_behind("resnet18")) == {"torch", "torchvision", "opencv-python-headless"}
+
+
+def test_images_that_are_stretched_are_another_result():
+    values = (64, 64, "bilinear", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    plain, stretched = (
+        parts_of_all("resnet18", "w", transform, FeaturesParams(), [])
+        for transform in (Transform(*values), Stretched(*values, width_px=64))
+    )
+    assert plain["transform"] != stretched["transform"]
+    assert plain["code"] != stretched["code"]
+
+
+def test_no_optional_library_is_loaded_before_a_network_needs_it():
+    code = (
+        "import sys; from pipeline.networks.backbones import build_backbone, names; names();"
+        "build_backbone('resnet18'); print({'timm', 'transformers'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"

@@ -117,7 +117,8 @@ def test_networks_see_the_image_in_sizes_of_their_own(project):
     assert crops == [("pixels", 64), ("resnet18", 224)]
     with torch.device("meta"):
         alone = image_cost(build_backbone("resnet18").network.eval(), 224)
-    assert measure._cost(crops) == vars(alone)
+    assert measure._cost(crops, 1) == vars(alone)
+    assert measure._cost(crops, 2)["flops_per_frame"] == 2 * alone.flops_per_frame
 
 
 def test_the_file_holds_each_network_as_its_own_file_would(project):

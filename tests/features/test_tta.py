@@ -67,6 +67,9 @@ def test_features_are_means_over_torchvisions_views(project, tta, views_of):
     assert np.abs(plain.features - expected).max() > 0.01
     assert found.attributes["tta"] == tta and f'"tta": "{tta}"' in found.attributes["recipe"]
     assert "tta" not in plain.attributes
+    passes = {"flip": 2, "five_crop": 5}[tta]
+    cost = "backbone_flops_per_frame"
+    assert found.attributes[cost] == passes * plain.attributes[cost]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])

@@ -10,11 +10,12 @@ import pytest
 from features_project import add_video, make_project
 
 from pipeline.backbone import stage as backbone_stage
+from pipeline.backbone.params import BackboneParams
 from pipeline.errors import PipelineError
 from pipeline.features import stage as features_stage
 from pipeline.paths import PROBE
 from pipeline.probe import probing
-from pipeline.probe.extraction import Candidate, candidates
+from pipeline.probe.extraction import candidates
 from pipeline.probe.probing import probe
 from pipeline.probe.wording import HEADS, notes, show, table_of
 from pipeline.tables import write_table
@@ -107,10 +108,27 @@ def test_the_file_holds_the_rows(project):
 
 
 def test_names_take_their_weights_from_params_yaml_unless_they_bring_some(project):
-    assert candidates("resnet50=IMAGENET1K_V2, resnet18") == [
-        Candidate("resnet50", "IMAGENET1K_V2"),
-        Candidate("resnet18", "random"),
+    assert candidates("resnet50=IMAGENET1K_V2, resnet18,resnet18+resnet34") == [
+        BackboneParams(name="resnet50", weights="IMAGENET1K_V2"),
+        BackboneParams(name="resnet18", weights="random"),
+        BackboneParams(name=["resnet18", "resnet34"], weights="random"),
     ]
+    rename_backbone(project, "[resnet18, resnet34], weights: [random, random]")
+    params = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(params.replace(", weights: random, mode", ", mode"))
+    with pytest.raises(PipelineError, match=r"resnet18 without weights, and backbone.weights"):
+        candidates("resnet18")
+
+
+def test_networks_that_read_clips_are_refused(project):
+    with pytest.raises(PipelineError, match=r"'r3d_18'. Allowed: networks that read single images"):
+        candidates("resnet18,r3d_18")
+
+
+def test_a_hybrid_takes_what_is_known_of_its_networks(project):
+    probe("resnet34", "val")
+    (row,) = probe("resnet18+resnet34", "val")
+    assert (row.backbone, row.dim, row.images_per_s) == ("resnet18+resnet34", 1024, None)
 
 
 def test_a_slip_in_the_last_name_costs_no_extraction(project, monkeypatch):
@@ -135,7 +153,7 @@ def test_the_best_row_is_marked_and_the_split_is_named(project, capsys):
     assert table[0] == HEADS and [line[-1] for line in table[1:]] == ["", "best"]
     assert table[2][0] == "better" and "12.3" in table[2] and "cached" in table[1]
     assert table_of([row])[1][-1] == ""
-    assert "Test videos were not read" in notes(rows, "val")
+    assert "Test videos took no part" in notes(rows, "val")
     assert "Do not choose a backbone by this table" in notes(rows, "test")
     show(rows, "val", md=True)
     assert capsys.readouterr().out.startswith("| backbone | weights |")

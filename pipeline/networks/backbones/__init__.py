@@ -3,6 +3,7 @@
 A network is named by one string, which stands in the headers of models and features:
 
     resnet50              the name that its family gives it
+    timm/convnextv2_tiny  one that timm makes; hf/<repository or folder> is one of transformers
     r3d_18@16             one that reads clips, here of 16 frames
     resnet50+densenet121  several that read images, their features side by side
     resnet50+densenet121:gate   the same, fused by one of fusion.FUSIONS
@@ -15,27 +16,50 @@ from typing import cast
 import torch
 
 from pipeline.networks.backbones import (
+    convnext,
+    densenet,
     efficientnet,
+    efficientnets,
+    hf_models,
     hybrid,
+    mnasnet,
+    mobilenet,
     mvit,
     pixels,
     r2plus1d,
+    regnet,
     resnet,
+    resnext,
     s3d,
+    shufflenet,
     slowfast,
+    swin,
     swin3d,
     timesformer,
+    timm_models,
     video_resnet,
     videomae,
+    vit,
     vivit,
     vjepa2,
     x3d,
 )
 from pipeline.networks.backbones.contract import Backbone, ClipFamily, Family
+from pipeline.networks.backbones.surgical import encoder_of
 
 FAMILIES: dict[str, Family] = {
     "resnet": resnet,
     "efficientnet": efficientnet,
+    "efficientnets": efficientnets,
+    "resnext": resnext,
+    "densenet": densenet,
+    "regnet": regnet,
+    "mobilenet": mobilenet,
+    "shufflenet": shufflenet,
+    "mnasnet": mnasnet,
+    "convnext": convnext,
+    "swin": swin,
+    "vit": vit,
     "pixels": pixels,
 }
 
@@ -53,7 +77,10 @@ CLIP_FAMILIES: dict[str, ClipFamily] = {
     "vjepa2": vjepa2,
 }
 
-OPEN_FAMILIES: dict[str, Family] = {}
+OPEN_FAMILIES: dict[str, Family] = {
+    "timm/": timm_models,
+    "hf/": hf_models,
+}
 """Families that build whatever follows their prefix, such as `timm/`."""
 
 
@@ -106,6 +133,16 @@ def reads_clips(name: str) -> bool:
     return family_of(name) in CLIP_FAMILIES.values()
 
 
+def libraries_of(name: str) -> tuple[str, ...]:
+    """Packages beside torch and torchvision whose code decides what a network of this name gives.
+
+    Raises:
+        ValueError: No family has this name.
+    """
+    found = (getattr(module, "LIBRARIES", ()) for module in modules_of(name))
+    return tuple(dict.fromkeys(library for libraries in found for library in libraries))
+
+
 def build_backbone(name: str) -> Backbone:
     """An untrained backbone, initialised from torch's random state.
 
@@ -152,6 +189,9 @@ def resize_px(name: str, weights: str, crop_px: int | None) -> int:
     Raises:
         ValueError: No family has this name.
     """
+    encoder, _ = encoder_of(weights)
+    if encoder is not None:
+        return encoder.transform.cropped(crop_px).resize_px
     published = family_of(name).published(name.partition("@")[0]).get(weights.rpartition(".")[2])
     if published is not None:
         return published.transform.cropped(crop_px).resize_px

@@ -1,15 +1,15 @@
 """The library transformers where it is installed, and weights on the Hugging Face hub."""
 
-import importlib
 from functools import partial
 from typing import Any
 
 from safetensors.torch import load_file
 
-from pipeline.errors import PipelineError
 from pipeline.networks.backbones.contract import PublishedWeights, Tensors
+from pipeline.networks.backbones.extra import library
 from pipeline.networks.backbones.transform import Transform
 
+EXTRA = "hf"
 _FILE = "model.safetensors"
 
 
@@ -22,7 +22,8 @@ def transformers_module(name: str) -> Any:
     Raises:
         PipelineError: The library is not installed; says how to install it.
     """
-    return _library(f"transformers.models.{name}")
+    module: Any = library(f"transformers.models.{name}", EXTRA)
+    return module
 
 
 def hub_weights(repository: str, transform: Transform, revision: str = "main") -> PublishedWeights:
@@ -41,20 +42,6 @@ def hub_weights(repository: str, transform: Transform, revision: str = "main") -
 
 
 def _fetched(repository: str, revision: str) -> Tensors:
-    hub = _library("huggingface_hub")
+    hub = library("huggingface_hub", EXTRA)
     path: str = hub.hf_hub_download(repository, _FILE, revision=revision)
     return load_file(path)
-
-
-def _library(name: str) -> Any:
-    package = name.partition(".")[0]
-    try:
-        importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise PipelineError(
-            f"params.yaml: backbone.name: this backbone needs the package {package}, which is not "
-            "installed. Install it with: pip install 'surgical-phase-pipeline[hf]'"
-        ) from None
-    return importlib.import_module(name)

@@ -19,12 +19,12 @@ from pipeline.networks.backbones.contract import Backbone, ClipSize, PublishedWe
 from pipeline.networks.backbones.hugging_face import transformers_module
 from pipeline.networks.backbones.tensor_names import Rules, renamed
 from pipeline.networks.backbones.token_network import (
-    ClassToken,
     blocks_of,
     first_output,
     pool_of,
     token_network,
 )
+from pipeline.networks.backbones.tokens import FirstToken
 from pipeline.networks.backbones.transform import Transform
 
 NAMES: tuple[str, ...] = ("timesformer_base", "timesformer_hr")
@@ -91,7 +91,7 @@ def build(name: str, frames: int) -> Backbone:
         OfSize(frames, crop_px),
         parts.TimesformerEmbeddings(config),
         [first_output(layer) for layer in layers],
-        class_token=ClassToken(),
+        class_token=FirstToken(),
         layernorm=nn.LayerNorm(_DIM, eps=config.layer_norm_eps),
     )
     side = crop_px // _PATCH

@@ -65,14 +65,6 @@ class MeanToken(nn.Module):
         return tokens.mean(dim=1)
 
 
-class ClassToken(nn.Module):
-    """Tokens (B, 1 + N, dim) to the first of them (B, dim)."""
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The token that is no patch."""
-        return tokens[:, 0]
-
-
 def as_map(length: int, side: int, first: int = 0) -> Callable[[torch.Tensor], torch.Tensor]:
     """How tokens in the order time, height, width become a map (B, dim, l, h, w).
 

@@ -11,13 +11,8 @@ from pipeline.networks.backbones.clip_input import OfSize, check_length
 from pipeline.networks.backbones.contract import Backbone, ClipSize, PublishedWeights, Tensors
 from pipeline.networks.backbones.hugging_face import hub_weights, transformers_module
 from pipeline.networks.backbones.tensor_names import Rules, renamed
-from pipeline.networks.backbones.token_network import (
-    ClassToken,
-    as_map,
-    blocks_of,
-    pool_of,
-    token_network,
-)
+from pipeline.networks.backbones.token_network import as_map, blocks_of, pool_of, token_network
+from pipeline.networks.backbones.tokens import FirstToken
 from pipeline.networks.backbones.transform import Transform
 
 NAMES: tuple[str, ...] = ("vivit_b",)
@@ -71,7 +66,7 @@ def build(name: str, frames: int) -> Backbone:
         OfSize(frames, crop_px),
         parts.VivitEmbeddings(config),
         [parts.VivitLayer(config) for _ in range(_LAYERS)],
-        class_token=ClassToken(),
+        class_token=FirstToken(),
         layernorm=nn.LayerNorm(_DIM, eps=config.layer_norm_eps),
     )
     return Backbone(

@@ -1,0 +1,1 @@
+"""The command `explain`: pictures of what a prediction was made from."""

@@ -1,0 +1,81 @@
+"""Both trained networks from models/, which must belong together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline import paths
+from pipeline.backbone_parts import separated
+from pipeline.checkpoint import load_checkpoint, tensors_hash
+from pipeline.errors import PipelineError
+from pipeline.networks.backbones import build_backbone, reads_clips
+from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.backbones.transform_record import read_transform
+from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.networks.temporal.params import rebuilt
+
+
+@dataclass(frozen=True)
+class Models:
+    """What leads from an image to logits, on the CPU.
+
+    A few frames need no GPU, and their pictures are then the same with and without one.
+
+    Attributes:
+        backbones: One, or several whose features lie side by side; in evaluation mode, without
+            gradients of their own.
+        transforms: What the weights of each expect of an image, before the crop of the features.
+        weights_hash: Of the tensors of all.
+        temporal: In evaluation mode, without gradients of its own.
+        header: Of models/temporal.safetensors.
+    """
+
+    backbones: Sequence[Backbone]
+    transforms: Sequence[Transform]
+    weights_hash: str
+    temporal: TemporalModule
+    header: Mapping[str, Any]
+
+
+def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL) -> Models:
+    """The networks of models/.
+
+    Raises:
+        PipelineError: One is missing or damaged, the temporal model was trained on another
+            backbone's features, or the backbone reads clips.
+    """
+    tensors, described = load_checkpoint(backbone)
+    weights, header = load_checkpoint(temporal)
+    parts = separated(tensors, described)
+    for _, part in parts:
+        if reads_clips(part["name"]):
+            raise PipelineError(
+                f"{backbone}: {part['name']} reads clips; only backbones that read single images "
+                "can be explained."
+            )
+    weights_hash = tensors_hash(tensors)
+    if weights_hash != header["weights_hash"]:
+        raise PipelineError(
+            f"{backbone}: holds backbone {weights_hash[:12]}, but {temporal} was trained on "
+            f"features of {header['weights_hash'][:12]}. Run `dvc repro`."
+        )
+    network = rebuilt(header)
+    network.load_state_dict(weights)
+    return Models(
+        backbones=[_built(own, part["name"]) for own, part in parts],
+        transforms=[read_transform(part["transform"]) for _, part in parts],
+        weights_hash=weights_hash,
+        temporal=network.eval().requires_grad_(False),
+        header=header,
+    )
+
+
+def _built(tensors: Mapping[str, torch.Tensor], name: str) -> Backbone:
+    backbone = build_backbone(name)
+    backbone.network.load_state_dict(tensors)
+    backbone.network.eval().requires_grad_(False)
+    return backbone
