@@ -18,7 +18,7 @@ class SequenceLoss:
     """Weighted mean over labelled frames, and mean over the refinements of a network.
 
     MS-TCN and ASFormer add up their refinements. The mean is the same up to a factor, which Adam
-    divides out again.
+    divides out again; gradients are clipped at the norm of the mean.
 
     Attributes:
         class_weights: (C,).
