@@ -133,6 +133,8 @@ def _explain(model: type[BaseModel], section: str, item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if not item["loc"]:
         return f"{where}: {message}" if where else message
+    if isinstance(item["input"], dict) and item["type"] == "value_error":
+        return f"{where}: {message}."  # keys that do not go together, which the message names
     return f"{where}: found {item['input']!r}. {message}."
 
 

@@ -1,7 +1,8 @@
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import pytest
+from pydantic import model_validator
 
 from pipeline.errors import PipelineError
 from pipeline.settings import Number, Section, read_section, read_value
@@ -78,3 +79,22 @@ def test_a_missing_file_section_or_value_is_named(tmp_path):
 def test_broken_yaml_is_named_with_its_line(tmp_path):
     with pytest.raises(PipelineError, match="line 2"):
         read_section(Model, "model", params(tmp_path, "model:\n  lr: [1\n"))
+
+
+def test_keys_that_do_not_go_together_are_named_without_the_rest_of_their_section(tmp_path):
+    class Range(Section):
+        first: int = 1
+        last: int = 2
+
+        @model_validator(mode="after")
+        def _rises(self) -> Self:
+            if self.last < self.first:
+                raise ValueError("first is beyond last. Lower first")
+            return self
+
+    class Whole(Section):
+        range: Range = Range()
+
+    path = params(tmp_path, "part:\n  range: {first: 3}\n")
+    with pytest.raises(PipelineError, match=r"part\.range: first is beyond last\. Lower first\.$"):
+        read_section(Whole, "part", path)
