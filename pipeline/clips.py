@@ -79,6 +79,11 @@ class Clips:
     position: Position
 
     @property
+    def own(self) -> int:
+        """Which frame of a clip is that of its sample, from 0."""
+        return self.frames // 2 if self.position == "centred" else self.frames - 1
+
+    @property
     def span(self) -> int:
         """Stored frames from the first to the last of a clip, both included."""
         return (self.frames - 1) * self.step + 1
@@ -99,8 +104,7 @@ class Clips:
         Returns:
             (T, L) numbers of stored frames, one row per sample.
         """
-        ahead = self.frames // 2 if self.position == "centred" else self.frames - 1
-        offsets = self.step * (np.arange(self.frames) - ahead)
+        offsets = self.step * (np.arange(self.frames) - self.own)
         wanted = self.samples(len(kept))[:, None] + offsets[None, :]
         rows: NDArray[np.int64] = _nearest_kept(kept)[np.clip(wanted, 0, len(kept) - 1)]
         return rows

@@ -11,7 +11,7 @@ from pipeline import paths
 from pipeline.backbone_parts import separated
 from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.errors import PipelineError
-from pipeline.networks.backbones import build_backbone, reads_clips
+from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import read_transform
@@ -21,7 +21,7 @@ from pipeline.networks.temporal.params import rebuilt
 
 @dataclass(frozen=True)
 class Models:
-    """What leads from an image to logits, on the CPU.
+    """What leads from an image, or a clip, to logits, on the CPU.
 
     A few frames need no GPU, and their pictures are then the same with and without one.
 
@@ -45,18 +45,12 @@ def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL
     """The networks of models/.
 
     Raises:
-        PipelineError: One is missing or damaged, the temporal model was trained on another
-            backbone's features, or the backbone reads clips.
+        PipelineError: One is missing or damaged, or the temporal model was trained on another
+            backbone's features.
     """
     tensors, described = load_checkpoint(backbone)
     weights, header = load_checkpoint(temporal)
     parts = separated(tensors, described)
-    for _, part in parts:
-        if reads_clips(part["name"]):
-            raise PipelineError(
-                f"{backbone}: {part['name']} reads clips; only backbones that read single images "
-                "can be explained."
-            )
     weights_hash = tensors_hash(tensors)
     if weights_hash != header["weights_hash"]:
         raise PipelineError(

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline import paths
+from pipeline.clips import stored_clips
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
 from pipeline.frame_store import FrameFile
@@ -27,7 +28,8 @@ class Moment:
         time_s: Its presentation time.
         frame: (H, W, 3) uint8 RGB, whole.
         seen: (S, S, 3) uint8 RGB, what each backbone got to see of it, before normalisation.
-        images: (1, 3, S, S) float, the same normalised.
+        images: (1, 3, S, S) float, the same normalised; of a network that reads clips the whole
+            clip (1, L, 3, S, S).
         trace: Its logits and where they come from.
     """
 
@@ -51,7 +53,7 @@ def read_moment(
     frames: Path = paths.FRAMES,
     features: Path = paths.FEATURES,
 ) -> Moment:
-    """One frame through both networks, among the stored features of its video.
+    """One frame, or the clip at it, through both networks, among the stored features.
 
     Args:
         models: Both networks.
@@ -83,22 +85,27 @@ def read_moment(
                 f"{path}: made from other frames than those in {container.path}. "
                 "Run `dvc repro features`."
             )
-        if container.lost[sample]:
+        clips = stored_clips(frames)
+        number = sample * (clips.every if clips else 1)
+        if container.lost[number]:
             kept = container.time_s[container.kept]
-            near = kept[np.abs(kept - container.time_s[sample]).argsort(kind="stable")[:1]]
+            near = kept[np.abs(kept - container.time_s[number]).argsort(kind="stable")[:1]]
             raise PipelineError(
-                f"{container.path}: the frame at {container.time_s[sample]:g} s could not be "
+                f"{container.path}: the frame at {container.time_s[number]:g} s could not be "
                 f"decoded. The nearest one is at {', '.join(f'{at:g} s' for at in near) or '-'}."
             )
-        frame = container.image(sample)
-    pixels = torch.from_numpy(frame).permute(2, 0, 1)
+        frame = container.image(number)
+        clip = clips.rows(~container.lost)[sample].tolist() if clips else [number]
+        pixels = torch.from_numpy(np.stack([container.image(row) for row in clip]))
+    own = clips.own if clips else 0
     crops = np.broadcast_to(found["crop"], len(models.transforms)).tolist()
     seen, images = [], []
     for transform, crop_px in zip(models.transforms, crops, strict=True):
         cropped = transform.cropped(crop_px)
-        prepared = cropped.prepare(pixels)
-        images.append(cropped.normalise(prepared[None]))
-        rgb = prepared if cropped.channels == "rgb" else prepared.flip(0)
+        prepared = cropped.prepare(pixels.permute(0, 3, 1, 2))  # (L, 3, S, S)
+        normalised = cropped.normalise(prepared)
+        images.append(normalised[None] if clips else normalised)
+        rgb = prepared[own] if cropped.channels == "rgb" else prepared[own].flip(0)
         seen.append(np.ascontiguousarray(rgb.permute(1, 2, 0).numpy()))
     rows = torch.from_numpy(stored.features).float()
     return Moment(
@@ -106,7 +113,14 @@ def read_moment(
         frame=frame,
         seen=seen,
         images=images,
-        trace=trace(models.backbones, models.temporal, images, rows, sample),
+        trace=trace(
+            models.backbones,
+            models.temporal,
+            images,
+            rows,
+            sample,
+            own / max(1, len(clip) - 1) if clips else 0.0,
+        ),
     )
 
 
@@ -117,6 +131,8 @@ def attention_heat(backbone: Backbone, image: torch.Tensor) -> NDArray[np.float3
         backbone: In evaluation mode.
         image: (1, 3, S, S) float, normalised.
     """
+    if backbone.clip_frames is not None:  # attention over time and place has no one image
+        return None
     if is_hybrid(backbone.name):  # the layers of several networks are not one after the other
         return None
     attentions = attentions_of(backbone.network, image)

@@ -30,8 +30,8 @@ class Part:
         outputs: What the last block returned and what it was given, both before the feature in the
             graph. The feature of a transformer with a class token depends on the first one by that
             token alone, so that its patches have a gradient in the second one only.
-        maps: Either of them to a map (1, K, h, w). It only moves values, so that it turns gradients
-            into the map's gradients as well.
+        maps: Either of them to a map (1, K, h, w), of a clip (1, K, l, h, w). It only moves values,
+            so that it turns gradients into the map's gradients as well.
     """
 
     label: str
@@ -47,10 +47,12 @@ class Trace:
     Attributes:
         logits: (C,), differentiable.
         parts: One per network that has maps.
+        own: Where in a clip the frame lies, from 0, its first moment, to 1, its last one.
     """
 
     logits: torch.Tensor
     parts: Sequence[Part]
+    own: float = 0.0
 
     def heat(self, part: Part, class_number: int, method: Method) -> torch.Tensor:
         """Where in the image a class comes from.
@@ -61,14 +63,23 @@ class Trace:
             method: Of gradcam.py.
 
         Returns:
-            (h, w), 0 to 1; zero everywhere where nothing speaks for the class.
+            (h, w), 0 to 1; zero everywhere where nothing speaks for the class. Of a clip, the map
+            of the frame's moment, as a share of the highest value in all moments.
         """
         logit = self.logits[class_number]
         for output in part.outputs:
             gradients = part.maps(_each(output, lambda x: _gradient(logit, x)))
             if gradients.any():
-                return relative(method(part.maps(output).detach(), gradients))[0]
-        return torch.zeros_like(gradients[0, 0])
+                return self._at_own(part.maps(output).detach(), gradients, method)
+        return torch.zeros(gradients.shape[-2:])
+
+    def _at_own(self, maps: torch.Tensor, gradients: torch.Tensor, method: Method) -> torch.Tensor:
+        if maps.dim() == 4:
+            return relative(method(maps, gradients))[0]
+        # Moments one below the other: sums and means over places are then over time as well.
+        moments = maps.shape[2]
+        heat = relative(method(maps.flatten(2, 3), gradients.flatten(2, 3)))[0]
+        return heat.chunk(moments)[round(self.own * (moments - 1))]
 
 
 def trace(
@@ -77,15 +88,18 @@ def trace(
     images: Sequence[torch.Tensor],
     features: torch.Tensor,
     sample: int,
+    own: float = 0.0,
 ) -> Trace:
     """One frame through all networks.
 
     Args:
-        backbones: Of images, in evaluation mode; their features lie side by side.
+        backbones: In evaluation mode; their features lie side by side.
         temporal: In evaluation mode.
-        images: The frame as each backbone wants it, (1, 3, H, W) float, normalised.
+        images: The frame as each backbone wants it, (1, 3, H, W) float, normalised, or its clip
+            (1, L, 3, H, W).
         features: (T, D) float, of the whole video; the frame's own row is not read.
         sample: The frame's row.
+        own: Where in its clip the frame lies, 0 to 1.
     """
     encoded, parts = [], []
     for number, (backbone, image) in enumerate(zip(backbones, images, strict=True)):
@@ -95,7 +109,7 @@ def trace(
             feature, outputs = _encoded(backbone, image)
         encoded.append(feature)
         parts += [Part(named or label, number, outputs, maps) for named, maps in labelled]
-    return Trace(logits_at(temporal, features, sample, torch.cat(encoded)), parts)
+    return Trace(logits_at(temporal, features, sample, torch.cat(encoded)), parts, own)
 
 
 def _encoded(backbone: Backbone, image: torch.Tensor) -> tuple[torch.Tensor, list[Handed]]:

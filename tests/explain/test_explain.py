@@ -1,7 +1,9 @@
 """The command `explain`: what it draws, and what it says of what it cannot draw."""
 
 import csv
+import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -10,14 +12,16 @@ import pytest
 from explained_project import make_project
 from typer.testing import CliRunner
 
-from pipeline.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.cli import app
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage
 from pipeline.explain.command import explain
 from pipeline.explain.request import clock, find_video, read_seconds, sample_at
 from pipeline.feature_store import read_features, write_features
-from pipeline.frame_store import Samples, write_frames
+from pipeline.frame_store import FrameFile, Samples, write_frames
+from pipeline.networks.backbones import build_backbone
+from pipeline.networks.temporal.params import rebuilt
 from pipeline.saliency import moment
 from pipeline.saliency.models import read_models
 from pipeline.saliency.moment import read_moment
@@ -153,12 +157,27 @@ def test_models_that_do_not_belong_together(explained):
         explain("b", ["3"], OUT)
 
 
-def test_a_backbone_of_clips_is_refused(explained):
-    path = Path("models/backbone.safetensors")
-    tensors, header = load_checkpoint(path)
-    save_checkpoint(path, tensors, header | {"name": "r3d_18@16"})
-    with pytest.raises(PipelineError, match=r"r3d_18@16 reads clips; only backbones that read"):
-        explain("b", ["3"], OUT)
+def test_a_backbone_of_clips_has_the_map_of_its_sample(explained):
+    backbone = build_backbone("x3d_xs@4")
+    tensors = dict(backbone.network.state_dict())
+    clip = {"frames": 4, "stride_s": 1, "position": "past"}
+    header = {"name": "x3d_xs@4", "transform": asdict(backbone.transform), "clip": clip}
+    save_checkpoint(Path("models/backbone.safetensors"), tensors, header)
+    recipe = {"fps": "1", "sample_fps": "1", "clip": clip}
+    Path("data/frames/recipe.json").write_text(json.dumps(recipe))
+    path, weights = Path("features/videos/b.h5"), tensors_hash(tensors)
+    found = read_features(path)
+    rows = np.zeros((len(found.time_s), backbone.dim), np.float16)
+    write_features(path, rows, found.time_s, dict(found.attributes) | {"weights_hash": weights})
+    _, trained = load_checkpoint(Path("models/temporal.safetensors"))
+    trained |= {"dim": backbone.dim, "weights_hash": weights}
+    save_checkpoint(Path("models/temporal.safetensors"), rebuilt(trained).state_dict(), trained)
+    models = read_models()
+    found = read_moment(models, "b", 7)
+    assert found.images[0].shape[:3] == (1, 4, 3)
+    with FrameFile(Path("data/frames/b.h5")) as frames:
+        assert np.array_equal(found.frame, frames.image(7))
+    assert "b_0-07.png" in explain("b", ["7"], OUT)
 
 
 def test_features_that_are_means_over_views_are_refused(explained):

@@ -8,6 +8,8 @@ from torch.nn import functional
 from toy_networks import CLASSES, FORMS, convolutions, logits_of_video, pair, temporal, transformer
 
 from pipeline.networks.backbones import FAMILIES, build_backbone
+from pipeline.networks.backbones.contract import Backbone
+from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.temporal import KINDS
 from pipeline.saliency.gradcam import METHODS, grad_cam
 from pipeline.saliency.trace import logits_at, maps_of, trace
@@ -254,3 +256,38 @@ def _video_with_square():
     top, left = (int(torch.randint(0, 12, ())) for _ in range(2))
     video[3:, :, top : top + 4, left : left + 4] += 1
     return video, (top, left)
+
+
+def test_the_map_of_a_clip_is_that_of_the_frames_moment(features):
+    square = torch.zeros(1, 4, 3, 8, 8)
+    square[:, -1, :, 2:4, 5:7] = 1.0  # in the last frame alone
+    first = nn.Conv3d(3, features.shape[1], 1, bias=False)
+    nn.init.constant_(first.weight, 0.1)
+    clip_input = nn.Sequential(_ChannelsFirst(), first)
+    pool = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten())
+    backbone = Backbone(
+        name="toy@4",
+        network=nn.Sequential(clip_input, pool),
+        dim=features.shape[1],
+        transform=Transform(8, 8, "bilinear", (0.0,) * 3, (1.0,) * 3),
+        blocks=lambda: [clip_input],
+        pool=pool,
+        classifier_keys=(),
+        maps=lambda last: last,
+        clip_frames=4,
+    )
+    torch.manual_seed(0)
+    network = KINDS["linear"].build(features.shape[1], CLASSES, KINDS["linear"].Params()).eval()
+    for own, there in ((1.0, True), (0.0, False)):
+        traced = trace([backbone], network, [square], features, 3, own)
+        heats = [traced.heat(traced.parts[0], c, grad_cam) for c in range(CLASSES)]
+        assert all(heat.shape == (8, 8) for heat in heats)
+        assert any(bool(heat.any()) for heat in heats) == there
+        for heat in heats:
+            if heat.any():
+                assert torch.equal(heat > 0.5, square[0, -1, 0] > 0.5)
+
+
+class _ChannelsFirst(nn.Module):
+    def forward(self, clips):
+        return clips.transpose(1, 2)
