@@ -13,8 +13,9 @@ def use_deterministic_kernels() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
-    # Where torch has no such kernel it warns, and a training still ends.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Where torch has no such kernel it warns, and a training still ends. The same as
+    # torch.use_deterministic_algorithms, which loads the compiler for a second to tell it as well.
+    torch.set_deterministic_debug_mode("warn")
     # Otherwise torch.empty() writes every new tensor full, which nothing here reads.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.deterministic = True

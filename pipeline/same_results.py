@@ -17,11 +17,11 @@ SAME_RESULTS: dict[str, str] = {
         "c5973c6a57bf15f22633384d9785bba2ddb261f2973e148ab0e3b50a5f78a54b"
     ),
     # features efficientnet
-    "3f3d62b759d62489a61ca2a9d2f9c0318c094ba0eab957c7e957fc7c886d81f3": (
+    "a7f19934185e0669121646303bab8c03594f88c2459d0aab4f940c96640ef0dd": (
         "79e291b4d938f208186eba95a55260173af1cebbe92f4516d8d28eb03352de45"
     ),
     # features resnet
-    "c7f5cdb274041f91541ce8d62fb1d1a8a3c038c0b2ab3860dcc6b3a4a82d73ff": (
+    "b4527384c970eb2d95701b8088b452925ac75abf8b01523692b1e3258158d2f0": (
         "50bf36e0381aba01f5a0943ac0196028ba0a09e844952b891c47bb151fc265f4"
     ),
     # finetune efficientnet

@@ -25,10 +25,14 @@ def compiled(
     Returns:
         What to call, and whether it is compiled.
     """
+    import torch._inductor.config as inductor_config
+
     options: dict[str, str | int | bool | Callable[..., object]] = {
         "freezing": True,
         "triton.cudagraphs": example.is_cuda,
     }
+    # What determinism.py leaves out for all others, since it takes a second to load.
+    inductor_config.deterministic = True
     # On a machine without GPU torch warns, while it looks for a compiler, that it has no CUDA.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     forward = torch.compile(network, dynamic=False, options=options)

@@ -221,7 +221,7 @@ def test_each_mode_and_option_names_the_parameters_that_it_reads():
     assert {"plateau_factor", "plateau_patience", "focal_gamma"} <= plateau.keys()
     unread = {"label_smoothing", "freeze_until", "unfreeze_epoch", "unfreeze_every"}
     assert not unread & plateau.keys()
-    every = set(FinetuneParams.model_fields) - {"checkpointing"}
+    every = set(FinetuneParams.model_fields) - {"checkpointing", "target"}
     chosen = (
         {"strategy": "two_stage"},
         {"strategy": "freeze_until"},

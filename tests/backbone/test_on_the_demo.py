@@ -23,7 +23,7 @@ PARAMS = {
     "frames": {"fps": 3, "short_side": 96},
     "runtime": {"progress": "none", "device": "cpu"},
 }
-FINETUNE = {"lr": 1e-3, "backbone_lr": 1.0, "epochs": 10, "batch": 16, "early_stop": 0}
+FINETUNE = {"lr": 1e-3, "backbone_lr": 1.0, "epochs": 6, "batch": 16, "early_stop": 0}
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def test_pca_repeats_its_bits_and_others_do_not_move_it():
 
 
 @pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
-@pytest.mark.slow  # numba compiles UMAP
+@pytest.mark.slow
 def test_umap_keeps_planted_clusters_apart_and_repeats():
     pytest.importorskip("umap", reason="the extra umap is not installed")
     random = np.random.default_rng(0)
