@@ -1,36 +1,25 @@
 """The train stage: features and labels to models/temporal.safetensors and reports/train."""
 
-import hashlib
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
 
-import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.code_identity import code_hash, library_versions
+from pipeline.checkpoint import save_checkpoint
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
-from pipeline.networks.temporal import KINDS
-from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.params import check_window, read_model
 from pipeline.paths import TEMPORAL, TRAIN_REPORT
-from pipeline.result_store import Store, fingerprint
-from pipeline.runtime import gpus, read_runtime
+from pipeline.runtime import read_runtime
 from pipeline.sequences import Sequence as Video
 from pipeline.sequences import read_split
-from pipeline.settings import Section, read_section, read_value
+from pipeline.settings import read_section, read_value
 from pipeline.tables import read_phases, write_table
-from pipeline.train import loop
-from pipeline.train.loop import Trained, initial_network, train
+from pipeline.train.header import header_of
+from pipeline.train.loop import Trained
+from pipeline.train.members import Training, trained
 from pipeline.train.params import TrainParams
-from pipeline.training.history import Epoch
-from pipeline.training.reporter import Reporter
-from pipeline.training.state import StateFile
 
 
 def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
@@ -50,42 +39,32 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     params = read_section(TrainParams, "train")
     check_window(kind, model, params.window)
     runtime = read_runtime()
-    seed = read_value("seed", int)
-    training = read_split("train")
-    validation = [video for video in read_split("val") if (video.labels >= 0).any()]
     classes = read_phases()
-    _check(training, validation, params)
-
+    training, validation = _read_videos(params)
     torch.set_num_threads(runtime.thread_count)
     use_deterministic_kernels()
-    network = initial_network(KINDS[kind], model, len(classes), training, seed)
-    _check_phases(kind, network, params)
-    name = _fingerprint(kind, model, params, seed, training, validation, classes)
-    store = Store("train", "safetensors")
-    epochs = sum(params.of_phase(phase).epochs for phase in network.training_phases)
-    with store.claimed(name):
-        found = store.has(name)
-        with Reporter("train", epochs, "none" if found else runtime.progress, curves) as report:
-            if found:
-                trained = _read(store.used(name), report)
-            else:
-                state = StateFile(store.path(name).with_suffix(".state"))
-                device = torch.device("cuda" if gpus(runtime) else "cpu")
-                trained = train(network, training, validation, params, seed, device, state, report)
-                _keep(store.path(name), trained)
-                state.remove()
-    write_table(pd.DataFrame([asdict(row) for row in trained.history]), curves / "history.csv")
-    header = _header(kind, model, params, seed, network, training, classes, trained)
-    save_checkpoint(weights, trained.weights, header)
-    best = trained.history[trained.best_epoch - 1]
+    seed = read_value("seed", int)
+    task = Training(kind, model, params, seed, training, validation, len(classes))
+    _check_phases(task)
+    result, found = trained(task, runtime, curves)
+    write_table(pd.DataFrame([asdict(row) for row in result.history]), curves / "history.csv")
+    save_checkpoint(weights, result.weights, header_of(task, classes, result))
+    kept = ", from the store" if found else ""
+    return f"{weights}: {kind}, {_summary(result)}{kept}"
+
+
+def _summary(result: Trained) -> str:
+    best = result.history[result.best_epoch - 1]
     figure = (
         "no validation" if best.val_macro_f1 is None else f"val macro F1 {best.val_macro_f1:.3f}"
     )
-    kept = ", from the store" if found else ""
-    return f"{weights}: {kind}, epoch {trained.best_epoch}/{len(trained.history)}, {figure}{kept}"
+    return f"epoch {result.best_epoch}/{len(result.history)}, {figure}"
 
 
-def _check(training: list[Video], validation: list[Video], params: TrainParams) -> None:
+def _read_videos(params: TrainParams) -> tuple[list[Video], list[Video]]:
+    """Training videos, and validation videos with labels."""
+    training = read_split("train")
+    validation = [video for video in read_split("val") if (video.labels >= 0).any()]
     if not training:
         raise PipelineError("data/index/splits.csv: no readable video in train.")
     if not any((video.labels >= 0).any() for video in training):
@@ -96,86 +75,13 @@ def _check(training: list[Video], validation: list[Video], params: TrainParams) 
             f"{params.early_stop}. Give val a video (split in params.yaml), or set "
             "train.early_stop: 0, which trains all epochs and keeps the last weights."
         )
+    return training, validation
 
 
-def _check_phases(kind: str, network: TemporalModule, params: TrainParams) -> None:
-    for name in params.phases:
-        if name not in network.training_phases:
+def _check_phases(task: Training) -> None:
+    for name in task.params.phases:
+        if name not in task.network.training_phases:
             raise PipelineError(
-                f"params.yaml: train.phases: found {name}, but model.kind: {kind} is trained in "
-                f"{', '.join(network.training_phases)}."
+                f"params.yaml: train.phases: found {name}, but model.kind: {task.kind} is trained "
+                f"in {', '.join(task.network.training_phases)}."
             )
-
-
-def _fingerprint(
-    kind: str,
-    model: Section,
-    params: TrainParams,
-    seed: int,
-    training: list[Video],
-    validation: list[Video],
-    classes: tuple[str, ...],
-) -> str:
-    """Of all that decides the weights. Names of videos do not."""
-    return fingerprint(
-        kind=kind,
-        model=model.model_dump(),
-        train=params.deciding(),
-        seed=seed,
-        training=[_identity(video) for video in training],
-        validation=[_identity(video) for video in validation],
-        num_classes=len(classes),
-        code=code_hash(loop, cast(ModuleType, KINDS[kind])),
-        versions=library_versions("torch"),
-    )
-
-
-def _identity(video: Video) -> list[str]:
-    """What training takes of a video: its features and its labels."""
-    return [video.fingerprint, hashlib.sha256(video.labels.tobytes()).hexdigest()]
-
-
-def _keep(path: Path, trained: Trained) -> None:
-    rows = [asdict(row) for row in trained.history]
-    header = {"history": rows, "best_epoch": trained.best_epoch}
-    save_checkpoint(path, trained.weights, header)
-
-
-def _read(path: Path, on_epoch: Callable[[Epoch], None]) -> Trained:
-    tensors, header = load_checkpoint(path)
-    trained = Trained(tensors, header["best_epoch"], [Epoch(**row) for row in header["history"]])
-    for row in trained.history:
-        on_epoch(row)
-    return trained
-
-
-def _header(
-    kind: str,
-    model: Section,
-    params: TrainParams,
-    seed: int,
-    network: TemporalModule,
-    training: Sequence[Video],
-    classes: tuple[str, ...],
-    trained: Trained,
-) -> dict[str, Any]:
-    """All that leads from a raw video to predictions, and how the weights came about."""
-    first = training[0]
-    seen = {int(label) for video in training for label in np.unique(video.labels)}
-    return {
-        # The groups of parameters behind the features: frames, features, backbone.
-        **first.recipe,
-        "kind": kind,
-        "model": model.model_dump(),
-        "dim": network.dim,
-        "classes": list(classes),
-        "classes_seen": [name for number, name in enumerate(classes) if number in seen],
-        "causal": network.causal,
-        "receptive_field": network.receptive_field,
-        "weights_hash": first.weights_hash,
-        "fps": first.fps,
-        "seed": seed,
-        "train": params.deciding(),
-        "epochs": len(trained.history),
-        "best_epoch": trained.best_epoch,
-    }

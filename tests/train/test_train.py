@@ -20,7 +20,7 @@ from pipeline.networks.temporal.params import rebuilt
 from pipeline.networks.temporal.rnn import RecurrentNetwork
 from pipeline.sequences import read_split
 from pipeline.tables import write_table
-from pipeline.train import loop, stage
+from pipeline.train import loop, members, stage
 from pipeline.training import state as training_state
 
 D = 12
@@ -134,7 +134,7 @@ def test_the_header_holds_all_that_leads_from_a_video_to_its_phases(project):
 
 
 def no_training(monkeypatch):
-    monkeypatch.setattr(stage, "train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(members, "train", lambda *_: pytest.fail("trained again"))
 
 
 def test_a_finished_training_is_found_and_its_outputs_have_the_same_bytes(project, monkeypatch):

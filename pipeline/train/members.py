@@ -1,0 +1,149 @@
+"""One training of the temporal network, found in the store or made, and which ones there are."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+import torch
+
+from pipeline.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.code_identity import code_hash, library_versions
+from pipeline.networks.temporal import KINDS
+from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.result_store import Store, fingerprint
+from pipeline.runtime import RuntimeParams, gpus
+from pipeline.sequences import Sequence as Video
+from pipeline.settings import Section
+from pipeline.train import loop
+from pipeline.train.loop import Trained, initial_network, train
+from pipeline.train.params import TrainParams
+from pipeline.training.history import Epoch
+from pipeline.training.reporter import Reporter
+from pipeline.training.state import StateFile
+
+
+@dataclass(frozen=True)
+class Member:
+    """Which training it is.
+
+    Attributes:
+        fold: Whose training videos it sees, from 1; None where splits.csv is a single split.
+        seed: Of everything random in the training.
+    """
+
+    fold: int | None
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """For folders, such as fold_2_seed_1."""
+        return f"seed_{self.seed}" if self.fold is None else f"fold_{self.fold}_seed_{self.seed}"
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that decides the weights of one training.
+
+    Attributes:
+        kind: Of the network.
+        model: The numbers of that kind.
+        params: The section `train`.
+        seed: Of everything random.
+        training: Videos to learn from.
+        validation: Labelled videos to choose the weights by.
+        num_classes: C.
+    """
+
+    kind: str
+    model: Section
+    params: TrainParams
+    seed: int
+    training: Sequence[Video]
+    validation: Sequence[Video]
+    num_classes: int
+
+    @cached_property
+    def network(self) -> TemporalModule:
+        """With initial weights, and those of the last epoch after a training."""
+        return initial_network(
+            KINDS[self.kind], self.model, self.num_classes, self.training, self.seed
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that decides the weights. Names of videos do not."""
+        return fingerprint(
+            kind=self.kind,
+            model=self.model.model_dump(),
+            train=self.params.deciding(),
+            seed=self.seed,
+            training=[_identity(video) for video in self.training],
+            validation=[_identity(video) for video in self.validation],
+            num_classes=self.num_classes,
+            code=code_hash(loop, cast(ModuleType, KINDS[self.kind])),
+            versions=library_versions("torch"),
+        )
+
+
+def trained(
+    task: Training, runtime: RuntimeParams, curves: Path, name: str = "train"
+) -> tuple[Trained, bool]:
+    """The weights of a training: from the store, or trained now, from where a killed run was.
+
+    Args:
+        task: What decides them.
+        runtime: Where and how to train.
+        curves: Folder of dvclive's curves.
+        name: What the lines of its progress begin with.
+
+    Returns:
+        The result, and whether the store knew it.
+
+    Raises:
+        PipelineError: A loss is not finite.
+    """
+    found_as, store = task.fingerprint, Store("train", "safetensors")
+    phases = task.network.training_phases
+    epochs = sum(task.params.of_phase(phase).epochs for phase in phases)
+    with store.claimed(found_as):
+        found = store.has(found_as)
+        with Reporter(name, epochs, "none" if found else runtime.progress, curves) as report:
+            if found:
+                return _read(store.used(found_as), report), True
+            state = StateFile(store.path(found_as).with_suffix(".state"))
+            result = train(
+                task.network,
+                task.training,
+                task.validation,
+                task.params,
+                task.seed,
+                torch.device("cuda" if gpus(runtime) else "cpu"),
+                state,
+                report,
+            )
+            _keep(store.path(found_as), result)
+            state.remove()
+    return result, False
+
+
+def _identity(video: Video) -> list[str]:
+    """What training takes of a video: its features and its labels."""
+    return [video.fingerprint, hashlib.sha256(video.labels.tobytes()).hexdigest()]
+
+
+def _keep(path: Path, trained: Trained) -> None:
+    rows = [asdict(row) for row in trained.history]
+    header = {"history": rows, "best_epoch": trained.best_epoch}
+    save_checkpoint(path, trained.weights, header)
+
+
+def _read(path: Path, on_epoch: Callable[[Epoch], None]) -> Trained:
+    tensors, header = load_checkpoint(path)
+    trained = Trained(tensors, header["best_epoch"], [Epoch(**row) for row in header["history"]])
+    for row in trained.history:
+        on_epoch(row)
+    return trained
