@@ -56,6 +56,8 @@ class AllParams(Section):
                 f"backbone.finetune.early_stop is {finetune.early_stop}. Give it some, or set "
                 "it to 0, which trains all epochs and keeps the last weights"
             )
+        if self.split.has_all_folds:
+            self._check_that_folds_share_their_features()
         if self.backbone.clip is not None:
             try:
                 clips_of(self.frames.rate, self.backbone.clip)
@@ -68,6 +70,19 @@ class AllParams(Section):
                 f"backbone was made for in mode {self.backbone.mode}. Set both alike"
             )
         return self
+
+    def _check_that_folds_share_their_features(self) -> None:
+        """Whatever has learnt from videos has seen the test videos of all folds but one."""
+        for key, value, learns in (
+            ("backbone.mode", self.backbone.mode, self.backbone.mode != "frozen"),
+            ("features.precision", self.features.precision, self.features.precision == "int8"),
+        ):
+            if learns:
+                raise ValueError(
+                    f"{key} is {value}, which learns from training videos, but split.fold is null: "
+                    "all folds share their features. Run the folds one by one: `dvc exp run "
+                    "--queue -S split.fold=1,2,3`, then `dvc queue start`"
+                )
 
 
 def check_params(path: Path = PARAMS) -> AllParams:

@@ -91,16 +91,24 @@ class Sequence:
         return self.target.classes
 
 
-def read_split(split: str, features: Path = FEATURES, index: Path = INDEX) -> list[Sequence]:
+def read_split(
+    split: str, features: Path = FEATURES, index: Path = INDEX, fold: int | None = None
+) -> list[Sequence]:
     """The videos of a split, in the order of splits.csv, without those skipped as damaged.
 
     Training videos have no label where a damaged frame was lost.
+
+    Args:
+        split: train, val or test.
+        features: Folder of the features.
+        index: Folder of the tables.
+        fold: Of which fold, as read_splits takes it.
 
     Raises:
         PipelineError: A video has no features, or its features come from another backbone than
             those of the videos before it.
     """
-    splits, labels, phases = read_splits(index), read_labels(index), read_phases(index)
+    splits, labels, phases = read_splits(index, fold), read_labels(index), read_phases(index)
     skipped = set(read_skipped(features)["video"])
     sequences: list[Sequence] = []
     for video in splits.loc[splits["split"] == split, "video"]:

@@ -43,9 +43,37 @@ def read_labels(folder: Path = INDEX) -> pd.DataFrame:
     return _read(folder / "labels.csv")
 
 
-def read_splits(folder: Path = INDEX) -> pd.DataFrame:
-    """splits.csv: the split, train, val or test, of each video."""
-    return _read(folder / "splits.csv")
+def read_splits(folder: Path = INDEX, fold: int | None = None) -> pd.DataFrame:
+    """splits.csv: the split, train, val or test, of each video.
+
+    Args:
+        folder: Of the tables.
+        fold: Which of the folds, from 1; None where there are none, as read_folds says.
+
+    Raises:
+        PipelineError: Folds are there and none is named, or one is named that is not there.
+    """
+    path = folder / "splits.csv"
+    table = _read(path)
+    folds = _folds(table)
+    if fold not in folds:
+        found = f"folds 1 to {len(folds)}" if None not in folds else "a single split"
+        raise PipelineError(
+            f"{path}: holds {found}, where {f'fold {fold}' if fold else 'a single split'} is "
+            "needed. Set split.fold to one of the folds (null: all of them) and run "
+            "`dvc repro index`."
+        )
+    own = table if fold is None else table[table["fold"] == fold]
+    return own[["video", "split"]].reset_index(drop=True)
+
+
+def read_folds(folder: Path = INDEX) -> tuple[int | None, ...]:
+    """The folds of splits.csv, from 1; (None,) where it is a single split."""
+    return _folds(_read(folder / "splits.csv"))
+
+
+def _folds(table: pd.DataFrame) -> tuple[int | None, ...]:
+    return tuple(sorted(set(table["fold"].tolist()))) if "fold" in table else (None,)
 
 
 def read_phases(folder: Path = INDEX) -> tuple[str, ...]:

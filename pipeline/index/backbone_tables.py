@@ -11,6 +11,7 @@ import pandas as pd
 
 from pipeline.tables import (
     VIDEO_COLUMNS,
+    read_folds,
     read_labels,
     read_phases,
     read_splits,
@@ -19,13 +20,20 @@ from pipeline.tables import (
     write_table,
 )
 
+MODES = ("frozen", "adabn", "finetune", "finetune_adabn")
+
 
 def write_backbone_tables(index: Path) -> None:
     """Write backbone_<mode>.csv of all modes, from the other tables of the folder.
 
     Batch norm is adapted to videos without their labels. Fine-tuning sees the training and
-    validation videos only: no test video is in its table.
+    validation videos only: no test video is in its table. With several folds every video is a test
+    video, so that only a frozen backbone may be there, and all tables are empty.
     """
+    if None not in read_folds(index):
+        for mode in MODES:
+            write_table(pd.DataFrame({"video": []}), index / f"backbone_{mode}.csv")
+        return
     splits, known = read_splits(index), read_videos(index)
     videos = splits.merge(known[["video", "sha256"]], on="video")
     adapting = videos.assign(table="adabn")

@@ -30,22 +30,50 @@ class SplitParams(Section):
 
     Attributes:
         scheme: A protocol of Cholec80; `column`: the column `split` of the labels table (layout
-            csv); `lists`: the three lists below; `random`: by video, drawn from `seed`.
+            csv); `lists`: the three lists below; `random`: by video, drawn from `seed`; `kfold` and
+            `leave_one_group_out`: cross-validation (docs/cross_validation.md).
         train: Videos, for `lists`.
         val: Videos, for `lists`.
         test: Videos, for `lists`.
-        val_share: Share of the videos, for `random`.
+        val_share: Share of the videos, for `random`; of what a fold leaves, in cross-validation.
         test_share: Share of the videos, for `random`.
+        folds: How many, for `kfold`.
+        group: A column of videos.csv, such as surgeon: videos with one value in it are never on
+            both sides. For cross-validation; `leave_one_group_out` needs it.
+        stratify: A column of videos.csv whose values are spread evenly over the folds of `kfold`.
+        fold: In cross-validation, the one fold that is run, from 1; null: all of them, and each
+            video is predicted by the fold in which it is a test video.
     """
 
     scheme: Literal[
-        "column", "lists", "random", "cholec80-40-40", "cholec80-32-8-40", "cholec80-40-8-32"
+        "column",
+        "lists",
+        "random",
+        "kfold",
+        "leave_one_group_out",
+        "cholec80-40-40",
+        "cholec80-32-8-40",
+        "cholec80-40-8-32",
     ]
     train: list[str] = Field(default_factory=list)
     val: list[str] = Field(default_factory=list)
     test: list[str] = Field(default_factory=list)
     val_share: Number = Field(0.1, ge=0, lt=1)
     test_share: Number = Field(0.3, gt=0, lt=1)
+    folds: int = Field(5, ge=2)
+    group: str | None = Field(None, min_length=1)
+    stratify: str | None = Field(None, min_length=1)
+    fold: int | None = Field(None, ge=1)
+
+    @property
+    def cross_validates(self) -> bool:
+        """Whether the scheme makes folds."""
+        return self.scheme in ("kfold", "leave_one_group_out")
+
+    @property
+    def has_all_folds(self) -> bool:
+        """Whether splits.csv holds several folds, of which a video is a test video in one."""
+        return self.cross_validates and self.fold is None
 
     @property
     def has_validation(self) -> bool:
@@ -53,10 +81,37 @@ class SplitParams(Section):
         match self.scheme:
             case "lists":
                 return bool(self.val)
-            case "random":
+            case "random" | "kfold" | "leave_one_group_out":
                 return self.val_share > 0
             case _:
                 return self.scheme != "cholec80-40-40"
+
+    @model_validator(mode="after")
+    def _folds_fit_their_scheme(self) -> Self:
+        if not self.cross_validates:
+            for key in ("group", "stratify", "fold"):
+                if getattr(self, key) is not None:
+                    raise ValueError(
+                        f"split: {key} is {getattr(self, key)}, but split.scheme {self.scheme} "
+                        f"makes no folds. Set split.scheme: kfold or leave_one_group_out, or "
+                        f"split.{key}: null"
+                    )
+        if self.scheme == "leave_one_group_out" and self.group is None:
+            raise ValueError(
+                "split: leave_one_group_out needs split.group, a column of videos.csv such as "
+                "surgeon; found null"
+            )
+        if self.scheme == "leave_one_group_out" and self.stratify is not None:
+            raise ValueError(
+                f"split: stratify is {self.stratify}, but leave_one_group_out leaves whole groups "
+                "out and draws nothing. Set split.stratify: null, or split.scheme: kfold"
+            )
+        if self.scheme == "kfold" and self.fold is not None and self.fold > self.folds:
+            raise ValueError(
+                f"split: fold is {self.fold}, but split.folds is {self.folds}. Allowed: null, 1 to "
+                f"{self.folds}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits_its_scheme(self) -> Self:

@@ -4,6 +4,7 @@ import random
 import re
 
 from pipeline.errors import PipelineError
+from pipeline.index.folds import draw_folds
 from pipeline.index.layouts.dataset import Dataset
 from pipeline.index.params import SplitParams
 from pipeline.seeding import derived_seed
@@ -17,8 +18,22 @@ _PROTOCOLS = {
 }
 
 
+def splits_of(params: SplitParams, dataset: Dataset, seed: int) -> dict[int | None, dict[str, str]]:
+    """The split of each video by fold, from 1; under None where it is a single split.
+
+    Raises:
+        PipelineError: As split_videos and draw_folds.
+    """
+    if not params.cross_validates:
+        return {None: split_videos(params, dataset, seed)}
+    folds = draw_folds(params, dataset, seed)
+    if params.fold is not None:
+        return {None: folds[params.fold - 1]}
+    return dict(enumerate(folds, start=1))
+
+
 def split_videos(params: SplitParams, dataset: Dataset, seed: int) -> dict[str, str]:
-    """The split of each video; videos in none of them are left out.
+    """The split of each video, where there are no folds; videos in none of them are left out.
 
     Raises:
         PipelineError: A list names an unknown video, the table has no column `split`, or train or

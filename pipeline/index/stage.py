@@ -1,5 +1,6 @@
 """The index stage: data.root to the tables of data/index."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from pipeline.index.layouts import layout_of
 from pipeline.index.layouts.dataset import Dataset
 from pipeline.index.params import DataParams, SplitParams
 from pipeline.index.probe import Probe
-from pipeline.index.splits import split_videos
+from pipeline.index.splits import splits_of
 from pipeline.runtime import read_runtime
 from pipeline.settings import read_section, read_value
-from pipeline.tables import INDEX, write_table
+from pipeline.tables import INDEX, SPLITS, write_table
+
+Splits = dict[int | None, dict[str, str]]
+"""The split of each video by fold; under None where there is a single split."""
 
 
 def run(output: Path = INDEX) -> str:
@@ -29,10 +33,10 @@ def run(output: Path = INDEX) -> str:
     """
     with KnownFiles() as files:
         dataset, probes, splits, notes = _read(files)
-        hashes = files.sha256([dataset.paths[video] for video in splits], read_runtime().progress)
+        hashes = files.sha256([dataset.paths[video] for video in probes], read_runtime().progress)
     root = Path(read_value("data.root", str))
     rows = []
-    for video in splits:
+    for video in probes:
         path = dataset.paths[video]
         row = {"video": video, "path": path.relative_to(root).as_posix(), "sha256": hashes[path]}
         found = asdict(probes[video])
@@ -42,20 +46,18 @@ def run(output: Path = INDEX) -> str:
     write_table(pd.DataFrame(rows), output / "videos.csv")
     labels = [
         (video, run.start_s, run.end_s, run.phase)
-        for video in splits
+        for video in probes
         for run in dataset.runs.get(video, [])
     ]
     write_table(
         pd.DataFrame(labels, columns=["video", "start_s", "end_s", "phase"]),
         output / "labels.csv",
     )
-    write_table(
-        pd.DataFrame(list(splits.items()), columns=["video", "split"]), output / "splits.csv"
-    )
+    write_table(_splits_table(splits), output / "splits.csv")
     write_table(pd.DataFrame({"phase": list(dataset.phases)}), output / "phases.csv")
     tools = [
         (video, time_s, *present)
-        for video in splits
+        for video in probes
         for time_s, present in dataset.tools.get(video, [])
     ]
     write_table(
@@ -63,11 +65,23 @@ def run(output: Path = INDEX) -> str:
         output / "tools.csv",
     )
     write_backbone_tables(output)
-    counts = pd.Series(list(splits.values())).value_counts()
-    summary = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("train", "val", "test"))
+    summary = "; ".join(_counts(own) for own in splits.values())
+    folds = "" if None in splits else f" in {len(splits)} folds"
     return "\n".join(
-        [*(f"note: {note}" for note in notes), f"{output}: {len(splits)} videos: {summary}"]
+        [*(f"note: {note}" for note in notes), f"{output}: {len(probes)} videos{folds}: {summary}"]
     )
+
+
+def _splits_table(splits: Splits) -> pd.DataFrame:
+    """`video, split`; with folds `fold, video, split`, a row for each video in each fold."""
+    rows = [(fold, *row) for fold, own in splits.items() for row in own.items()]
+    table = pd.DataFrame(rows, columns=["fold", "video", "split"])
+    return table.drop(columns="fold") if None in splits else table
+
+
+def _counts(splits: dict[str, str]) -> str:
+    counts = Counter(splits.values())
+    return ", ".join(f"{counts[name]} {name}" for name in SPLITS)
 
 
 def survey() -> tuple[float, int, list[str]]:
@@ -80,12 +94,12 @@ def survey() -> tuple[float, int, list[str]]:
         PipelineError: As run.
     """
     with KnownFiles() as files:
-        _, probes, splits, notes = _read(files)
-    return sum(p.duration_s for p in probes.values()) / 3600, len(splits), notes
+        _, probes, _, notes = _read(files)
+    return sum(p.duration_s for p in probes.values()) / 3600, len(probes), notes
 
 
-def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], dict[str, str], list[str]]:
-    """The dataset, what is in its videos, its splits, and notes for the user."""
+def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], Splits, list[str]]:
+    """The dataset, what is in the videos of its splits, the splits, and notes for the user."""
     data = read_section(DataParams, "data")
     dataset = layout_of(data.layout).read(Path(data.root), files.probe)
     if dataset.problems:
@@ -94,21 +108,32 @@ def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], dict[str, str],
             f"{data.root}: {count} {'problem' if count == 1 else 'problems'} with the labels:\n"
             + "\n".join(f"  {problem}" for problem in dataset.problems)
         )
-    splits = split_videos(read_section(SplitParams, "split"), dataset, read_value("seed", int))
-    probes = {video: files.probe(dataset.paths[video]) for video in splits}
+    splits = splits_of(read_section(SplitParams, "split"), dataset, read_value("seed", int))
+    # With folds each of them holds all videos.
+    videos = next(iter(splits.values()))
+    probes = {video: files.probe(dataset.paths[video]) for video in videos}
     return dataset, probes, splits, dataset.notes + _notes(dataset, probes, splits)
 
 
-def _notes(dataset: Dataset, probes: dict[str, Probe], splits: dict[str, str]) -> list[str]:
+def _notes(dataset: Dataset, probes: dict[str, Probe], splits: Splits) -> list[str]:
     notes = [
         f"{video}: {found.problem}: {dataset.paths[video]}. The frames stage will list it."
         for video, found in probes.items()
         if found.problem
     ]
-    left_out = sorted(set(dataset.paths) - set(splits))
+    left_out = sorted(set(dataset.paths) - set(probes))
     if left_out:
         notes.append(f"in no split and left out: {', '.join(left_out)}")
-    seen: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
+    for fold, own in splits.items():
+        where = "" if fold is None else f"fold {fold}: "
+        notes += [f"{where}{note}" for note in _unseen(dataset, own)]
+    return notes
+
+
+def _unseen(dataset: Dataset, splits: dict[str, str]) -> list[str]:
+    """A note for each split with phases that the training videos lack."""
+    notes = []
+    seen: dict[str, set[str]] = {name: set() for name in SPLITS}
     for video, split in splits.items():
         seen[split] |= {run.phase for run in dataset.runs.get(video, [])}
     for split in ("val", "test"):

@@ -1,12 +1,14 @@
 """The header of models/temporal.safetensors: all that leads from a raw video to predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pipeline.train.loop import Trained
-from pipeline.train.members import Training
+from pipeline.train.members import Member, Training
+
+_OF_MEMBER = ("seed", "epochs", "best_epoch", "classes_seen")
 
 
 def header_of(task: Training, classes: Sequence[str], trained: Trained) -> dict[str, Any]:
@@ -35,4 +37,29 @@ def header_of(task: Training, classes: Sequence[str], trained: Trained) -> dict[
         "train": task.params.deciding(),
         "epochs": len(trained.history),
         "best_epoch": trained.best_epoch,
+    }
+
+
+def header_of_all(headers: Mapping[Member, dict[str, Any]], seed: int) -> dict[str, Any]:
+    """The header of a file that holds several trainings.
+
+    What they have in common stands as in the header of one, with the classes that any of them saw
+    and the project's seed; `members` says the rest, in the order of their tensors.
+
+    Args:
+        headers: Of each, as header_of gives it.
+        seed: Of the project, from which folds were drawn.
+    """
+    first = next(iter(headers.values()))
+    seen = {name for header in headers.values() for name in header["classes_seen"]}
+    seeds = list(dict.fromkeys(member.seed for member in headers))
+    return {
+        **{key: value for key, value in first.items() if key not in _OF_MEMBER},
+        "classes_seen": [name for name in first["classes"] if name in seen],
+        "seed": seed,
+        "train": first["train"] | ({"seeds": seeds} if seeds != [seed] else {}),
+        "members": [
+            {"fold": member.fold} | {key: header[key] for key in _OF_MEMBER}
+            for member, header in headers.items()
+        ],
     }

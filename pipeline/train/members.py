@@ -1,13 +1,14 @@
-"""One training of the temporal network, found in the store or made, and which ones there are."""
+"""One training of the temporal network: what decides it, found in the store or made."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
+import pandas as pd
 import torch
 
 from pipeline.checkpoint import load_checkpoint, save_checkpoint
@@ -23,12 +24,12 @@ from pipeline.train.loop import Trained, initial_network, train
 from pipeline.train.params import TrainParams
 from pipeline.training.history import Epoch
 from pipeline.training.reporter import Reporter
-from pipeline.training.state import StateFile
+from pipeline.training.state import StateFile, Tensors
 
 
 @dataclass(frozen=True)
 class Member:
-    """Which training it is.
+    """Which of several trainings it is.
 
     Attributes:
         fold: Whose training videos it sees, from 1; None where splits.csv is a single split.
@@ -38,10 +39,14 @@ class Member:
     fold: int | None
     seed: int
 
+    def __str__(self) -> str:
+        """Such as `fold 2, seed 1`."""
+        return f"seed {self.seed}" if self.fold is None else f"fold {self.fold}, seed {self.seed}"
+
     @property
-    def name(self) -> str:
-        """For folders, such as fold_2_seed_1."""
-        return f"seed_{self.seed}" if self.fold is None else f"fold_{self.fold}_seed_{self.seed}"
+    def folder(self) -> str:
+        """Such as fold_2_seed_1."""
+        return str(self).replace(", ", "_").replace(" ", "_")
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,24 @@ def trained(
             _keep(store.path(found_as), result)
             state.remove()
     return result, False
+
+
+def history_of(results: Mapping[Member, Trained]) -> pd.DataFrame:
+    """All curves, a row per epoch; with columns fold and seed in front where there are several."""
+    rows: list[dict[str, Any]] = []
+    for member, result in results.items():
+        which = asdict(member) if len(results) > 1 else {}
+        rows += [which | asdict(row) for row in result.history]
+    return pd.DataFrame(rows)
+
+
+def tensors_of(results: Mapping[Member, Trained]) -> Tensors:
+    """The weights of all, named as an Ensemble of them names its own."""
+    return {
+        f"members.{number}.{name}": tensor
+        for number, result in enumerate(results.values())
+        for name, tensor in result.weights.items()
+    }
 
 
 def _identity(video: Video) -> list[str]:

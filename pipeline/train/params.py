@@ -78,6 +78,8 @@ class TrainParams(Section):
         accumulate: Batches, or their windows, whose mean gradient one step takes.
         precision: fp32, or bfloat16 where torch's autocast takes it, with weights in fp32.
         augment: See there.
+        seeds: One training for each, whose predictions are averaged; null: the project's seed. Each
+            is the training that `seed` alone would give.
         phases: By the name of a training phase, for networks that have several: transsvnet's are
             `tcn` and `transformer`.
     """
@@ -107,6 +109,7 @@ class TrainParams(Section):
     accumulate: int = Field(1, ge=1)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     augment: AugmentParams = AugmentParams()
+    seeds: list[int] | None = Field(None, min_length=1)
     phases: dict[str, PhaseParams] = Field({})
 
     # Keys that only one choice reads: (key, value) of the choice, and what is read for it alone.
@@ -121,6 +124,14 @@ class TrainParams(Section):
         *("epochs", "lr", "weight_decay", "optimizer", "scheduler", "loss", "class_weights"),
         *("clip_norm", "early_stop", "window", "batch", "precision"),
     }
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(
+                f"seeds: found {self.seeds}, but equal seeds give equal weights. Name each once"
+            )
+        return self
 
     @model_validator(mode="after")
     def _schedule_has_its_epochs(self) -> Self:
@@ -150,9 +161,10 @@ class TrainParams(Section):
     def deciding(self) -> dict[str, Any]:
         """The keys that decide the weights: those that the chosen options read.
 
-        Those of `_FIRST` always, the others only where they are not at their default.
+        Those of `_FIRST` always, the others only where they are not at their default. Not `seeds`,
+        of which each training has its own.
         """
-        unread = {"buckets"} if self.batch == 1 else set()
+        unread = {"buckets", "seeds"} if self.batch == 1 else {"seeds"}
         for (key, value), names in self._READ_FOR.items():
             if getattr(self, key) != value:
                 unread |= names

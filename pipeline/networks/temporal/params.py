@@ -10,6 +10,7 @@ from pydantic import create_model
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal import KINDS
 from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.networks.temporal.ensemble import Ensemble
 from pipeline.settings import PARAMS, Section, check_section, read_raw_section
 
 # The recurrent networks were first: their numbers stand directly below `model`, those of every
@@ -69,7 +70,15 @@ def check_window(kind: str, params: Section, window: int | None, path: Path = PA
 
 
 def rebuilt(header: Mapping[str, Any]) -> TemporalModule:
-    """The network, without its weights, that a header of models/temporal.safetensors describes."""
+    """The network, without its weights, that a header of models/temporal.safetensors describes.
+
+    An Ensemble where the file holds several trained networks; its weights lie in the file as the
+    network names them.
+    """
     kind = KINDS[header["kind"]]
     params = kind.Params.model_validate(header["model"])
-    return kind.build(header["dim"], len(header["classes"]), params)
+
+    def build() -> TemporalModule:
+        return kind.build(header["dim"], len(header["classes"]), params)
+
+    return Ensemble([build() for _ in header["members"]]) if "members" in header else build()
