@@ -72,6 +72,14 @@ def read_folds(folder: Path = INDEX) -> tuple[int | None, ...]:
     return _folds(_read(folder / "splits.csv"))
 
 
+def read_test_folds(folder: Path = INDEX) -> dict[str, int | None]:
+    """The fold in which each test video is one; None where there is a single split."""
+    table = _read(folder / "splits.csv")
+    tests = table[table["split"] == "test"]
+    folds = tests["fold"].tolist() if "fold" in tests else [None] * len(tests)
+    return dict(zip(tests["video"], folds, strict=True))
+
+
 def _folds(table: pd.DataFrame) -> tuple[int | None, ...]:
     return tuple(sorted(set(table["fold"].tolist()))) if "fold" in table else (None,)
 

@@ -4,7 +4,7 @@ Like the frames themselves (thumbnails.py), these pictures are on the page where
 the frames, and change nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.drawing.heat import overlaid
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pipeline.saliency.models import Models
 
 
-def evidence(runs: Sequence[WrongRun]) -> dict[WrongRun, Thumbnail]:
+def evidence(
+    runs: Sequence[WrongRun], fold_of: Mapping[str, int | None]
+) -> dict[WrongRun, Thumbnail]:
     """Grad-CAM of the predicted phase over the middle frame of each run, in the first backbone.
 
     Without runs whose frame was lost or does not belong to the features and models, and empty for
@@ -24,17 +26,18 @@ def evidence(runs: Sequence[WrongRun]) -> dict[WrongRun, Thumbnail]:
 
     Args:
         runs: Those whose frames are there.
+        fold_of: In which each video is a test video.
     """
     if not runs:
         return {}
     # torchvision takes a second to load, which a page without frames does not need.
-    from pipeline.saliency.models import read_models
+    from pipeline.saliency.models import of_fold, read_models
 
     try:
         models = read_models()
     except PipelineError:
         return {}
-    found = {run: _over_middle_frame(run, models) for run in runs}
+    found = {run: _over_middle_frame(run, of_fold(models, fold_of[run.video])) for run in runs}
     return {run: picture for run, picture in found.items() if picture is not None}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.evaluate.parameters import flat_parameters
 from pipeline.networks.cost import Cost
-from pipeline.tables import read_splits
+from pipeline.tables import read_folds, read_splits
 
 
 def facts(
@@ -24,8 +24,6 @@ def facts(
         backbone_cost: At the crop of the features; None where their files do not say it.
         head_cost: Of the temporal model.
     """
-    counts = read_splits()["split"].value_counts()
-    videos = ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "val", "test"))
     weights = backbone["weights"]
     if "weights_sha256" in backbone:
         weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
@@ -34,15 +32,33 @@ def facts(
         cnn += f"; {_cost(backbone_cost)}"
     return [
         ("Data", f"layout {parameters['data.layout']}"),
-        ("Split", f"{parameters['split.scheme']}: {videos} videos"),
+        ("Split", f"{parameters['split.scheme']}: {_videos()}"),
         ("Phases", ", ".join(temporal["classes"])),
         ("Frames", f"{temporal['fps']:g} per second of video"),
         ("Backbone", cnn),
         ("Temporal model", f"{temporal['kind']}, {_listed(temporal['model'])}; {_cost(head_cost)}"),
         ("Looks into the future", "no (causal)" if temporal["causal"] else "yes (offline)"),
         ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
-        ("Weights kept", f"epoch {temporal['best_epoch']} of {temporal['epochs']}"),
+        ("Weights kept", _kept(temporal)),
     ]
+
+
+def _videos() -> str:
+    """How many there are in each split, or in how many folds."""
+    folds = read_folds()
+    if None not in folds:
+        return f"{len(read_splits(fold=folds[0]))} videos in {len(folds)} folds"
+    counts = read_splits()["split"].value_counts()
+    return ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "val", "test")) + " videos"
+
+
+def _kept(temporal: Mapping[str, Any]) -> str:
+    """The epochs of the trainings in the file; there may be several."""
+    if "members" not in temporal:
+        return f"epoch {temporal['best_epoch']} of {temporal['epochs']}"
+    members = temporal["members"]
+    best = ", ".join(str(member["best_epoch"]) for member in members)
+    return f"of {len(members)} trainings, one per fold and seed: epochs {best}"
 
 
 def training_of(backbone: Mapping[str, Any]) -> str:

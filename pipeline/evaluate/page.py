@@ -17,6 +17,7 @@ from pipeline.drawing.colours import class_colours, text_colour
 from pipeline.drawing.svg_ribbons import Ribbon, clock
 from pipeline.evaluate.error_analysis import ConfusedPair, NearTransitions, WrongRun
 from pipeline.evaluate.feature_view import FeatureView
+from pipeline.evaluate.folds import PartsTable
 from pipeline.evaluate.parameters import digest
 from pipeline.evaluate.thumbnails import Thumbnail
 from pipeline.metrics import wording
@@ -76,6 +77,7 @@ class Page:
         fps: Frames per second of the ribbons.
         ribbons: The test videos from worst to best.
         errors: Confusions, transitions, worst moments.
+        parts: Metrics by fold and by seed, where there are several.
         features: What the features see; None where there was nothing to compare with.
         pictures: PNG files by name: training, reliability, roc.
     """
@@ -88,6 +90,7 @@ class Page:
     fps: float
     ribbons: Sequence[Ribbon]
     errors: Errors
+    parts: Sequence[PartsTable]
     features: FeatureView | None
     pictures: Mapping[str, Path]
 

@@ -12,6 +12,11 @@ from typing import Any
 from pipeline.evaluate.params import EvaluateParams
 
 _OF_TEMPORAL = ("frames", "features", "model", "train")
+# What the schemes of cross-validation read.
+_OF_FOLDS = {
+    "kfold": ("folds", "group", "stratify", "fold", "val_share"),
+    "leave_one_group_out": ("group", "fold", "val_share"),
+}
 # Where the data lies and how the machine is used differ between machines and decide no result.
 _LOCAL = ("data.root", "runtime.")
 _WEIGHTS_FILES = (".pth", ".pt", ".safetensors")
@@ -22,7 +27,7 @@ def shown_parameters(
     temporal: Mapping[str, Any],
     params: EvaluateParams,
     layout: str,
-    scheme: str,
+    split: Mapping[str, Any],
 ) -> dict[str, str]:
     """What decided the result, by dotted key of params.yaml in rising order.
 
@@ -31,7 +36,7 @@ def shown_parameters(
         temporal: Header of models/temporal.safetensors. Groups that a header lacks are left out.
         params: The section `evaluate`.
         layout: data.layout.
-        scheme: split.scheme.
+        split: The section `split`; what only one scheme reads is shown for that one.
     """
     tree: dict[str, Any] = {
         name: temporal[name] for name in _OF_TEMPORAL if isinstance(temporal.get(name), Mapping)
@@ -44,7 +49,9 @@ def shown_parameters(
     if "seed" in temporal:
         tree["seed"] = temporal["seed"]
     tree["evaluate"] = params.model_dump()
-    tree |= {"data": {"layout": layout}, "split": {"scheme": scheme}}
+    read = _OF_FOLDS.get(split["scheme"], ())
+    shown = {key: split[key] for key in read if split.get(key) is not None}
+    tree |= {"data": {"layout": layout}, "split": {"scheme": split["scheme"]} | shown}
     return flat_parameters(tree)
 
 

@@ -11,6 +11,7 @@ from pipeline.drawing.bars import score_bars
 from pipeline.drawing.confidence import reliability_picture, roc_picture
 from pipeline.drawing.confusion import confusion_picture
 from pipeline.drawing.curves import training_picture
+from pipeline.drawing.member_curves import member_curves_picture
 from pipeline.drawing.ribbon import ribbon_picture
 from pipeline.evaluate.plots import (
     write_confusion,
@@ -58,7 +59,16 @@ def write_plots(
     roc_picture(folder / "roc_test.png", truth, probabilities, classes, areas)
 
 
-def write_training_picture(folder: Path, best_epoch: int) -> None:
-    """Write the curves of the training that made the model, from reports/train."""
+def write_training_picture(folder: Path, temporal: Mapping[str, Any]) -> None:
+    """Write the curves of the training, or trainings, that made the model, from reports/train.
+
+    Args:
+        folder: reports/plots.
+        temporal: Header of models/temporal.safetensors.
+    """
     history = pd.read_csv(paths.TRAIN_REPORT / "history.csv")
-    training_picture(folder / "training.png", history, best_epoch)
+    if "members" in temporal:
+        best = [member["best_epoch"] for member in temporal["members"]]
+        member_curves_picture(folder / "training.png", history, best)
+    else:
+        training_picture(folder / "training.png", history, temporal["best_epoch"])

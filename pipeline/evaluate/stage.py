@@ -1,7 +1,7 @@
 """The evaluate stage: the test videos' metrics, predictions, pictures and the report."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,12 @@ from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, w
 from pipeline.evaluate.evidence import evidence
 from pipeline.evaluate.facts import cost_in, facts, untrained
 from pipeline.evaluate.feature_view import FeatureView, feature_view
+from pipeline.evaluate.folds import (
+    classes_seen,
+    parts_table,
+    read_test_videos,
+    scored_parts,
+)
 from pipeline.evaluate.page import Errors, Page, Warnings, write_page
 from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
@@ -29,16 +35,18 @@ from pipeline.feature_store import read_attributes
 from pipeline.metrics.boundary import boundaries_by_phase
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, headline
+from pipeline.metrics.spread import spread
 from pipeline.metrics.summary import compared_values, summarise
 from pipeline.networks.cost import sequence_cost
 from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.networks.temporal.ensemble import chosen
 from pipeline.prediction_files import write_prediction
 from pipeline.runtime import gpus, read_runtime
 from pipeline.scored_video import ScoredVideo
 from pipeline.sequences import Sequence as VideoSequence
 from pipeline.sequences import read_split
-from pipeline.settings import read_section, read_value
-from pipeline.tables import read_masked, read_phases, read_skipped
+from pipeline.settings import read_raw_section, read_section, read_value
+from pipeline.tables import read_folds, read_masked, read_phases, read_skipped
 
 NEAR_S = 10
 """Errors this near to a transition are counted by themselves."""
@@ -59,40 +67,52 @@ def run(reports: Path = paths.REPORTS) -> str:
     device = _device()
     network, temporal = load_model(paths.TEMPORAL, device)
     classes, fps = _classes(temporal), temporal["fps"]
-    sequences = {split: read_split(split) for split in ("val", "test")}
-    scored = _predicted(sequences, network, temporal, device)
+    tests = read_test_videos(temporal)
+    sequences = {"test": [test.sequence for test in tests]}
+    if None in read_folds():  # with folds, what validates one of them tests another
+        sequences["val"] = read_split("val")
+    fold_of = {test.video: test.fold for test in tests}
+
+    def scored_by(sequence: VideoSequence, seed: int | None = None) -> ScoredVideo:
+        own = chosen(network, temporal, fold_of.get(sequence.video), seed)
+        return predict(own, temporal, sequence, device)
+
+    scored = _predicted(sequences, scored_by)
     details = {
         split: summarise(videos, classes, fps, params.relaxed_seconds, params.bootstrap)
         for split, videos in scored.items()
     }
-    _write_json(reports / "details.json", details)
+    parts = scored_parts(tests, scored["test"], scored_by, temporal, params.relaxed_seconds)
+    _write_json(reports / "details.json", details | parts)
     kept = {split: compared_values(metrics) for split, metrics in details.items()}
+    kept |= {of: spread(found.values()) for of, found in parts.items()}
     _write_json(reports / "metrics.json", kept)
     for sequence in sequences["test"]:
         path = reports / "predictions" / f"{sequence.video}.csv"
         write_prediction(path, sequence.time_s, classes, scored["test"][sequence.video])
     write_plots(reports / "plots", scored, details, classes, fps)
-    write_training_picture(reports / "plots", temporal["best_epoch"])
+    write_training_picture(reports / "plots", temporal)
     backbone = read_header(paths.BACKBONE)
     parameters = shown_parameters(
         backbone,
         temporal,
         params,
         read_value("data.layout", str),
-        read_value("split.scheme", str),
+        read_raw_section("split"),
     )
     plots = reports / "plots"
     page = Page(
         facts=_facts(sequences["test"][0], network, backbone, temporal, parameters),
         parameters=parameters,
-        warnings=_warnings(scored["test"], classes, temporal, backbone),
+        warnings=_warnings(scored["test"], fold_of, classes, temporal, backbone),
         details=details["test"],
         classes=classes,
         fps=fps,
         ribbons=worst_first(
             [ribbon_of(name, v, fps, len(classes)) for name, v in scored["test"].items()]
         ),
-        errors=_errors(scored["test"], classes, fps),
+        errors=_errors(scored["test"], fold_of, classes, fps),
+        parts=[parts_table(of.removesuffix("s"), found) for of, found in parts.items()],
         features=_features(sequences["test"], scored["test"], classes, params.map, plots),
         pictures={
             "training": plots / "training.png",
@@ -124,13 +144,11 @@ def _classes(temporal: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _predicted(
     sequences: Mapping[str, Sequence[VideoSequence]],
-    network: TemporalModule,
-    temporal: dict[str, Any],
-    device: torch.device,
+    scored_by: Callable[[VideoSequence], ScoredVideo],
 ) -> dict[str, dict[str, ScoredVideo]]:
     """Videos by name, by split, of the splits that have a label."""
     scored = {
-        split: {s.video: predict(network, temporal, s, device) for s in found}
+        split: {s.video: scored_by(s) for s in found}
         for split, found in sequences.items()
         if any((s.labels >= 0).any() for s in found)
     }
@@ -156,27 +174,38 @@ def _facts(
 
 def _warnings(
     test: Mapping[str, ScoredVideo],
+    fold_of: Mapping[str, int | None],
     classes: Sequence[str],
     temporal: Mapping[str, Any],
     backbone: Mapping[str, Any],
 ) -> Warnings:
-    truth, _, _ = pooled(test)
+    unseen = {
+        number
+        for name, video in test.items()
+        for number in np.unique(video.truth[video.labelled])
+        if classes[number] not in classes_seen(temporal, fold_of[name])
+    }
     return Warnings(
         untrained=untrained(backbone),
         skipped=list(read_skipped(paths.FEATURES).itertuples(index=False, name=None)),
         masked=list(read_masked(paths.FEATURES).itertuples(index=False, name=None)),
-        unseen=[classes[i] for i in np.unique(truth) if classes[i] not in temporal["classes_seen"]],
+        unseen=[classes[number] for number in sorted(unseen)],
     )
 
 
-def _errors(test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float) -> Errors:
+def _errors(
+    test: Mapping[str, ScoredVideo],
+    fold_of: Mapping[str, int | None],
+    classes: Sequence[str],
+    fps: float,
+) -> Errors:
     videos = list(test.values())
     truth, prediction, _ = pooled(test)
     matrix = confusion(truth, prediction, len(classes))
     runs = worst_runs(test, WORST_RUNS)
     features = {run.video: read_attributes(paths.FEATURES / f"{run.video}.h5") for run in runs}
     shown = {run: thumbnails(run, features[run.video]) for run in runs}
-    heat = evidence([run for run in runs if shown[run]])
+    heat = evidence([run for run in runs if shown[run]], fold_of)
     return Errors(
         matrix=matrix,
         pairs=confused_pairs(matrix, CONFUSED_PAIRS),
@@ -193,7 +222,12 @@ def _features(
     kind: Kind,
     plots: Path,
 ) -> FeatureView | None:
-    """None where no training video with labels is there to compare with."""
+    """None where no training video with labels is there to compare with.
+
+    With several folds every video is both, and there is nothing to compare.
+    """
+    if None not in read_folds():
+        return None
     training = [s for s in read_split("train") if (s.labels >= 0).any()]
     if not training:
         return None

@@ -9,9 +9,9 @@ from pipeline.explain.request import clock, find_video, sample_at
 from pipeline.feature_store import read_features
 from pipeline.frame_labels import phases_at
 from pipeline.saliency.gradcam import METHODS
-from pipeline.saliency.models import Models, read_models
+from pipeline.saliency.models import Models, of_fold, read_models
 from pipeline.saliency.moment import Moment, attention_heat, read_moment
-from pipeline.tables import read_labels
+from pipeline.tables import read_labels, read_test_folds
 
 
 def explain(asked: str, times: Sequence[str], output: Path) -> str:
@@ -34,6 +34,8 @@ def explain(asked: str, times: Sequence[str], output: Path) -> str:
     fps = float(stored.attributes["fps"])
     samples = [sample_at(video, text, stored.time_s, fps) for text in times]
     models = read_models()
+    if "members" in models.header:  # those that did not learn from this video
+        models = of_fold(models, read_test_folds().get(video))
     classes = tuple(models.header["classes"])
     labels = read_labels()
     truth = phases_at(stored.time_s, labels[labels["video"] == video], classes, paths.INDEX)

@@ -41,9 +41,9 @@ def draw_folds(params: SplitParams, dataset: Dataset, seed: int) -> list[dict[st
         )
         if not tested:
             raise PipelineError(
-                f"split.scheme {params.scheme}: fold {number} has no test video: {params.stratify} "
-                f"cannot be spread over {params.folds} folds by {params.group}. Set split.stratify: "
-                "null, or fewer folds."
+                f"split.scheme {params.scheme}: fold {number} has no test video: the groups of "
+                f"{params.group} cannot spread {params.stratify} over {params.folds} folds. Set "
+                "split.stratify: null, or fewer folds."
             )
         if "train" not in folds[-1].values():
             raise PipelineError(

@@ -1,7 +1,7 @@
 """Both trained networks from models/, which must belong together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.networks.temporal.ensemble import chosen
 from pipeline.networks.temporal.params import rebuilt
 
 
@@ -66,6 +67,11 @@ def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL
         temporal=network.eval().requires_grad_(False),
         header=header,
     )
+
+
+def of_fold(models: Models, fold: int | None) -> Models:
+    """The same with one fold's temporal networks alone, for its test videos; None: all."""
+    return replace(models, temporal=chosen(models.temporal, models.header, fold))
 
 
 def _built(tensors: Mapping[str, torch.Tensor], name: str) -> Backbone:

@@ -81,4 +81,5 @@ def test_a_run_whose_middle_frame_was_lost_has_no_map(explained):
         Samples(np.array(rows), np.arange(41.0)),
     )
     of_c = WrongRun("c", 4, 7, 0, 1)
-    assert list(evidence([WrongRun("b", 4, 7, 0, 1), of_c])) == [of_c]
+    runs = [WrongRun("b", 4, 7, 0, 1), of_c]
+    assert list(evidence(runs, {"b": None, "c": None})) == [of_c]

@@ -5,7 +5,7 @@ from pipeline.evaluate.params import EvaluateParams
 
 
 def shown(backbone, temporal):
-    return shown_parameters(backbone, temporal, EvaluateParams(), "csv", "column")
+    return shown_parameters(backbone, temporal, EvaluateParams(), "csv", {"scheme": "column"})
 
 
 def test_numbers_of_a_kind_are_named_as_in_params_yaml():
