@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pipeline.allocator import keep_freed_memory
 from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.determinism import use_deterministic_kernels
@@ -56,6 +57,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     classes = read_phases()
     _check(training, validation, params)
 
+    keep_freed_memory()
     torch.set_num_threads(runtime.thread_count)
     use_deterministic_kernels()
     network = initial_network(KINDS[kind], model, len(classes), training, seed)
