@@ -78,6 +78,8 @@ class TrainParams(Section):
         accumulate: Batches, or their windows, whose mean gradient one step takes.
         precision: fp32, or bfloat16 where torch's autocast takes it, with weights in fp32.
         augment: See there.
+        end_to_end: The network begins with the weights of the RNN that was trained together with
+            the backbone (backbone.finetune.context); otherwise with random ones.
         phases: By the name of a training phase, for networks that have several: transsvnet's are
             `tcn` and `transformer`.
     """
@@ -107,6 +109,7 @@ class TrainParams(Section):
     accumulate: int = Field(1, ge=1)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     augment: AugmentParams = AugmentParams()
+    end_to_end: bool = False
     phases: dict[str, PhaseParams] = Field({})
 
     # Keys that only one choice reads: (key, value) of the choice, and what is read for it alone.

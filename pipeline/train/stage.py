@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from pipeline.allocator import keep_freed_memory
-from pipeline.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
@@ -27,6 +27,7 @@ from pipeline.sequences import read_split
 from pipeline.settings import Section, read_section, read_value
 from pipeline.tables import read_phases, write_table
 from pipeline.train import loop
+from pipeline.train.end_to_end import begin_from_backbone
 from pipeline.train.loop import Trained, initial_network, train
 from pipeline.train.params import TrainParams
 from pipeline.training.history import Epoch
@@ -62,7 +63,9 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     use_deterministic_kernels()
     network = initial_network(KINDS[kind], model, len(classes), training, seed)
     _check_phases(kind, network, params)
-    name = _fingerprint(kind, model, params, seed, training, validation, classes)
+    if params.end_to_end:
+        begin_from_backbone(network, kind, model, training[0].weights_hash)
+    name = _fingerprint(kind, model, params, seed, network, training, validation, classes)
     store = Store("train", "safetensors")
     epochs = sum(params.of_phase(phase).epochs for phase in network.training_phases)
     with store.claimed(name):
@@ -114,15 +117,20 @@ def _fingerprint(
     model: Section,
     params: TrainParams,
     seed: int,
+    network: TemporalModule,
     training: list[Video],
     validation: list[Video],
     classes: tuple[str, ...],
 ) -> str:
-    """Of all that decides the weights. Names of videos do not."""
+    """Of all that decides the weights. Names of videos do not.
+
+    Initial weights follow from the seed, but for those that come from the backbone stage.
+    """
+    initial = {"initial": tensors_hash(network.state_dict())} if params.end_to_end else {}
     return fingerprint(
         kind=kind,
         model=model.model_dump(),
-        train=params.deciding(),
+        train=params.deciding() | initial,
         seed=seed,
         training=[_identity(video) for video in training],
         validation=[_identity(video) for video in validation],
