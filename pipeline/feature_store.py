@@ -3,8 +3,13 @@
 `features` (T, D) float16 or float32 and `time_s` (T,) float64, the true time of each frame in its
 video. `h5py.File(path)["features"][:]` is all that a reader needs. Where a video is damaged, `lost`
 (T,) bool marks the samples whose frame could not be decoded; their rows repeat the one before.
+
+Features are mapped into memory, not read: the operating system reads what is used, keeps it while
+there is room, and lets go of it when there is none. So features may exceed the memory, and nothing
+that uses them has to know.
 """
 
+import mmap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,7 +89,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 
 def read_features(path: Path) -> Features:
-    """The features of one video.
+    """The features of one video, mapped from the file; changes of the array stay in memory.
 
     Raises:
         PipelineError: The file is missing, damaged or of another format version.
@@ -92,7 +97,28 @@ def read_features(path: Path) -> Features:
     with _opened(path) as file:
         time_s = file["time_s"][:]
         lost = file["lost"][:] if "lost" in file else np.zeros(len(time_s), dtype=bool)
-        return Features(file["features"][:], time_s, dict(file.attrs), lost)
+        return Features(_mapped(path, file["features"]), time_s, dict(file.attrs), lost)
+
+
+def prefetch(features: NDArray[Any]) -> None:
+    """Have the operating system read mapped features now, while something else is computed.
+
+    Returns at once. Does nothing for other arrays, nor where the system has no such call.
+    """
+    base: Any = features
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
+        base.madvise(mmap.MADV_WILLNEED)
+
+
+def _mapped(path: Path, features: h5py.Dataset) -> NDArray[Any]:
+    """The dataset in place where its rows lie one after the other in the file, or a copy."""
+    start = features.id.get_offset()  # None for chunks, as other programs may write them
+    if start is None or start % features.dtype.itemsize or not features.size:
+        return np.asarray(features[:])
+    # Copied on write, because torch takes no array that cannot be written to.
+    return np.asarray(np.memmap(path, features.dtype, "c", start, features.shape))
 
 
 @contextmanager

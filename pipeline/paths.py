@@ -13,6 +13,7 @@ TEMPORAL = Path("models/temporal.safetensors")
 
 REPORTS = Path("reports")
 BACKBONE_REPORT = REPORTS / "backbone"
+BACKBONE_RECURRENT = BACKBONE_REPORT / "recurrent.safetensors"
 TRAIN_REPORT = REPORTS / "train"
 METRICS = REPORTS / "metrics.json"
 DETAILS = REPORTS / "details.json"

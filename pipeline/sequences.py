@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline import paths
 from pipeline.errors import PipelineError
-from pipeline.feature_store import read_features
+from pipeline.feature_store import prefetch, read_features
 from pipeline.frame_labels import phases_at
 from pipeline.tables import INDEX, read_labels, read_phases, read_skipped, read_splits
 
@@ -49,7 +49,7 @@ class Sequence:
 
     Attributes:
         video: Identifier.
-        features: (T, D) float16 or float32.
+        features: (T, D) float16 or float32, usually mapped from the file (feature_store.py).
         target: What is to be predicted.
         time_s: (T,) float64 seconds.
         fps: Frames per second of the sequence.
@@ -78,6 +78,10 @@ class Sequence:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def prefetch(self) -> None:
+        """Have the features read from the disk in the background: they are wanted soon."""
+        prefetch(self.features)
 
     @property
     def labels(self) -> NDArray[np.int64]:

@@ -50,6 +50,11 @@ class BackboneParams(Section):
             raise ValueError(f"name: a list has two networks or more, found {self.name}")
         if isinstance(self.name, list) and self.clip is not None:
             raise ValueError("clip: a hybrid reads single images. Set it to null")
+        if self.clip is not None and self.finetune.context is not None:
+            raise ValueError(
+                "finetune.context: found beside clip, but a network that reads clips has a context "
+                "of its own. Set one of both to null"
+            )
         if isinstance(self.weights, list) and len(self.weights) != len(self._names):
             raise ValueError(
                 f"weights: found {len(self.weights)} for {len(self._names)} networks in name. "

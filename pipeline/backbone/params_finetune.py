@@ -44,6 +44,25 @@ class AugmentParams(Section):
     erasing: Number = Field(0.1, ge=0, le=1)
 
 
+class ContextParams(Section):
+    """What the backbone sees of the past while it learns: an RNN behind it joins the frames.
+
+    Attributes:
+        frames: Consecutive frames through which gradients flow.
+        stride_s: Seconds from one of them to the next, a multiple of those between samples.
+        rnn: The cell.
+        hidden: Its units.
+        carry: The RNN's state goes from one window of a video to the next; otherwise every window
+            begins anew.
+    """
+
+    frames: int = Field(64, ge=2)
+    stride_s: Number = Field(1.0, gt=0)
+    rnn: Literal["lstm", "gru"] = "lstm"
+    hidden: int = Field(512, ge=1)
+    carry: bool = True
+
+
 class FinetuneParams(Section):
     """How the backbone is trained on labelled frames of the training videos.
 
@@ -80,6 +99,8 @@ class FinetuneParams(Section):
         precision: As lightning-fabric spells it; 16-mixed needs a GPU.
         checkpointing: Recompute activations in the backward pass: slower, far less memory.
         early_stop: Epochs without a better validation macro F1 until training ends; 0: none.
+        context: The backbone learns in windows of a video, with an RNN behind it; null: from
+            single frames.
     """
 
     target: str = Field("phase", min_length=1)
@@ -108,6 +129,23 @@ class FinetuneParams(Section):
     precision: Precision = "32-true"
     checkpointing: bool = False
     early_stop: int = Field(10, ge=0)
+    context: ContextParams | None = None
+
+    @model_validator(mode="after")
+    def _context_stands_alone(self) -> Self:
+        if self.context is None:
+            return self
+        allowed = {"tools": 0.0, "head": "linear", "frames_per_epoch": None, "accumulate": 1}
+        for key, value in allowed.items():
+            if getattr(self, key) != value:
+                shown = "null" if value is None else value
+                raise ValueError(
+                    f"{key} is {getattr(self, key)}, which a training with context does not read. "
+                    f"Allowed beside context: {key}: {shown}"
+                )
+        if self.precision == "16-mixed":
+            raise ValueError("precision is 16-mixed. Allowed beside context: 32-true, bf16-mixed")
+        return self
 
     @model_validator(mode="after")
     def _reaches_its_stages(self) -> Self:
@@ -121,10 +159,11 @@ class FinetuneParams(Section):
     def deciding(self) -> dict[str, Any]:
         """The keys that decide the weights: those that the chosen options read.
 
-        Without `checkpointing`, which spends time to save memory and changes nothing else, and
-        without `target`: the classes of the frames count themselves.
+        Without `context` where there is none, as before there was any. Without `checkpointing`,
+        which spends time to save memory and changes nothing else, and without `target`: the
+        classes of the frames count themselves.
         """
-        unread = {"checkpointing", "target"}
+        unread = {"checkpointing", "target"} | ({"context"} if self.context is None else set())
         for (key, value), names in _READ_FOR.items():
             if getattr(self, key) != value:
                 unread |= set(names)

@@ -191,6 +191,11 @@ def _check_devices(num_frames: int, params: FinetuneParams, runtime: RuntimePara
         raise PipelineError(
             f"params.yaml: runtime.devices: found {runtime.devices}, but torch sees {found} GPUs."
         )
+    if params.context is not None and runtime.devices > 1:
+        raise PipelineError(
+            f"params.yaml: runtime.devices: found {runtime.devices}, but fine-tuning with "
+            "backbone.finetune.context runs on one device. Allowed with it: 1."
+        )
     per_pass = min(num_frames, params.frames_per_epoch or num_frames, params.batch)
     if per_pass < 2 * runtime.devices:
         raise PipelineError(

@@ -8,6 +8,8 @@ from typing import Any
 
 from pipeline.backbone.adabn import evenly_spaced
 from pipeline.backbone.adapting import Adaptation, adapted
+from pipeline.backbone.context import fine_tuned_in_context, recurrent_header, samples_between
+from pipeline.backbone.context_loop import ContextTuning
 from pipeline.backbone.fine_tuning import FineTuned, fine_tuned
 from pipeline.backbone.hybrid_weights import initial_weights_of
 from pipeline.backbone.labelled_frames import LabelledFrames
@@ -24,11 +26,12 @@ from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
 from pipeline.networks.backbones import libraries_of
 from pipeline.networks.backbones.transform_record import recorded
-from pipeline.paths import BACKBONE, BACKBONE_REPORT, FRAMES
+from pipeline.paths import BACKBONE, BACKBONE_RECURRENT, BACKBONE_REPORT, FRAMES
 from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed
 from pipeline.settings import read_raw_section, read_section, read_value
 from pipeline.tables import SPLITS
+from pipeline.training.state import Tensors
 
 
 def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
@@ -51,7 +54,15 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     others = _frames_to_adapt_to(params.adabn) if params.adapts else None
     header = header_of(params, initial)
     done = ""
-    if params.finetunes:
+    in_context: ContextTuning | None = None
+    recurrent: Tensors = {}
+    if params.finetunes and params.finetune.context is not None:
+        in_context = _context_tuning(params, initial, derived_seed(seed, "finetune"))
+        result, recurrent, header["finetune"] = _in_context(in_context, read_runtime(), reports)
+        header["seed"] = seed
+        tensors = result.weights
+        done += f", fine-tuned with context, epoch {result.best.epoch}"
+    elif params.finetunes:
         tuning = _fine_tuning(params, initial, derived_seed(seed, "finetune"))
         result, header["finetune"] = _fine_tuned(tuning, read_runtime(), reports)
         header["seed"] = seed
@@ -69,7 +80,11 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
             "frames": len(others),
         }
         done += f", batch norm of {len(others)} frames of {params.adabn.split}"
-    save_checkpoint(output, tensors, header | {"tensors_hash": tensors_hash(tensors)})
+    header["tensors_hash"] = tensors_hash(tensors)
+    save_checkpoint(output, tensors, header)
+    if in_context is not None:
+        described = recurrent_header(in_context, header["tensors_hash"])
+        save_checkpoint(reports / BACKBONE_RECURRENT.name, recurrent, described)
     return f"{output}: {params.network}, weights {header['weights']}{done}, {header['dim']}-d"
 
 
@@ -131,14 +146,53 @@ def _fine_tuned(
     """The result of a training, its report, and facts for the header."""
     check_training(tuning.training, tuning.validation, tuning.params, runtime)
     result = fine_tuned(tuning, runtime, reports)
-    classes = read_classes(tuning.params.target)
     tools = read_tool_names() if tuning.num_tools else ()
-    write_report(reports, result, tuning.validation, len(tuning.training), classes, tools)
-    return result, {
+    return result, _reported(tuning, tuning.training, tuning.validation, result, tools, reports)
+
+
+def _context_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> ContextTuning:
+    context, target = params.finetune.context, params.finetune.target
+    assert context is not None
+    recipe = json.loads((FRAMES / "recipe.json").read_text(encoding="utf-8"))
+    return ContextTuning(
+        name=params.network,
+        tensors=initial.tensors,
+        transform=initial.transform.cropped(params.crop),
+        training=read_frames(("train",), target=target).without_tools(),
+        validation=read_frames(("val",), target=target).without_tools(),
+        num_classes=len(read_classes(target)),
+        params=params.finetune,
+        every=samples_between(context, recipe["fps"]),
+        seed=seed,
+    )
+
+
+def _in_context(
+    tuning: ContextTuning, runtime: RuntimeParams, reports: Path
+) -> tuple[FineTuned, Tensors, dict[str, Any]]:
+    """The result of a training with context, the weights of its RNN, and facts for the header."""
+    training, validation = tuning.training.labelled(), tuning.validation.labelled()
+    check_training(training, validation, tuning.params, runtime)
+    result, recurrent = fine_tuned_in_context(tuning, runtime, reports)
+    return result, recurrent, _reported(tuning, training, validation, result, (), reports)
+
+
+def _reported(
+    tuning: FineTuning | ContextTuning,
+    training: LabelledFrames,
+    validation: LabelledFrames,
+    result: FineTuned,
+    tools: tuple[str, ...],
+    reports: Path,
+) -> dict[str, Any]:
+    """Write the report of a training; facts for the header."""
+    classes = read_classes(tuning.params.target)
+    write_report(reports, result, validation, len(training), classes, tools)
+    return {
         "target": tuning.params.target,
         "strategy": tuning.params.strategy,
-        "training_frames": len(tuning.training),
-        "training_videos": len(tuning.training.containers),
+        "training_frames": len(training),
+        "training_videos": len(training.containers),
         "epochs": len(result.history),
         "best_epoch": result.best.epoch,
         "val_macro_f1": result.best.val_macro_f1,

@@ -9,6 +9,7 @@ import torch
 from pipeline.networks.temporal.standardise import Standardise
 from pipeline.seeding import derived_seed
 from pipeline.train.augment import Variant, augment
+from pipeline.train.resident import OnDevice
 from pipeline.training.cross_entropy import UNLABELLED
 
 if TYPE_CHECKING:  # where features and labels are read from decides no weight
@@ -20,12 +21,12 @@ _JITTER = 0.1
 
 
 def batches(
-    videos: Sequence["Video"],
+    videos: Sequence["Video | OnDevice"],
     params: "TrainParams",
     standardise: Standardise,
     seed: int,
     epoch: int,
-) -> Iterator[list["Video | Variant"]]:
+) -> Iterator[list["Video | Variant | OnDevice"]]:
     """The training videos of an epoch, so many at once, and each as augmentation has it.
 
     Args:
@@ -39,14 +40,18 @@ def batches(
     drawn = derived_seed(seed, "order", epoch)
     mean, std = standardise.mean.cpu().numpy(), standardise.std.cpu().numpy()
 
-    def seen(number: int) -> "Video | Variant":
-        if not params.augment.varies:
-            return videos[number]
+    def seen(number: int) -> "Video | Variant | OnDevice":
+        video = videos[number]
+        if not params.augment.varies or isinstance(video, OnDevice):
+            return video
         own = derived_seed(seed, "augment", epoch, number)
-        return augment(videos[number], own, params.augment, mean, std)
+        return augment(video, own, params.augment, mean, std)
 
     together = bucketed if params.buckets and params.batch > 1 else shuffled
-    for batch in together(lengths, params.batch, drawn):
+    order = list(together(lengths, params.batch, drawn))
+    for batch, following in zip(order, [*order[1:], []], strict=True):
+        for number in following:
+            videos[number].prefetch()
         yield [seen(number) for number in batch]
 
 
@@ -73,16 +78,24 @@ def bucketed(lengths: Sequence[int], batch: int, seed: int) -> Iterator[list[int
 
 
 def collate(
-    videos: Sequence["Video | Variant"], device: torch.device
+    videos: Sequence["Video | Variant | OnDevice"], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Videos padded to the longest: features (B, T, D), labels (B, T) with -1, mask (B, T)."""
+    """Videos padded to the longest: features (B, T, D), labels (B, T) with -1, mask (B, T).
+
+    Features are float32; those of a single video are as they are stored, which spares a copy:
+    every network begins by standardising them in float32.
+    """
     longest = max(len(video) for video in videos)
-    features = torch.zeros(len(videos), longest, videos[0].features.shape[1], device=device)
     labels = torch.full((len(videos), longest), UNLABELLED, dtype=torch.int64)
     mask = torch.zeros(len(videos), longest, dtype=torch.bool)
     for row, video in enumerate(videos):
-        # float16 becomes float32 on the device.
-        features[row, : len(video)] = torch.from_numpy(video.features).to(device)
         labels[row, : len(video)] = torch.from_numpy(video.labels)
         mask[row, : len(video)] = True
+    # float16 becomes float32 on the device.
+    stored = [torch.as_tensor(video.features).to(device) for video in videos]
+    if len(stored) == 1:
+        return stored[0][None], labels.to(device), mask.to(device)
+    features = torch.zeros(len(videos), longest, stored[0].shape[1], device=device)
+    for row, rows in enumerate(stored):
+        features[row, : len(rows)] = rows
     return features, labels.to(device), mask.to(device)

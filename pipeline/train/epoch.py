@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.sequences import Sequence as Video
     from pipeline.train.augment import Variant
     from pipeline.train.params import TrainParams
+    from pipeline.train.resident import OnDevice
 
 # Padded to the longest. A processor is quicker with one recurrent video at a time.
 _VALIDATED_AT_ONCE = {"cpu": 1, "cuda": 16}
@@ -25,7 +26,7 @@ _VALIDATED_AT_ONCE = {"cpu": 1, "cuda": 16}
 def train_epoch(
     network: TemporalModule,
     optimizer: torch.optim.Optimizer,
-    batches: Iterator[list["Video | Variant"]],
+    batches: Iterator[list["Video | Variant | OnDevice"]],
     loss_of: SequenceLoss,
     params: "TrainParams",
 ) -> float:
@@ -74,7 +75,7 @@ def train_epoch(
 @torch.inference_mode()
 def validate(
     network: TemporalModule,
-    validation: Sequence["Video"],
+    validation: Sequence["Video | OnDevice"],
     loss_of: SequenceLoss,
     params: "TrainParams",
     row: Epoch,

@@ -12,6 +12,7 @@ from pipeline.seeding import derived_seed, seed_everything
 from pipeline.settings import Section
 from pipeline.train.batches import batches
 from pipeline.train.epoch import train_epoch, validate
+from pipeline.train.resident import resident
 from pipeline.training.class_weights import class_weights
 from pipeline.training.history import Epoch, check_finite, rounded
 from pipeline.training.monitor import best_epoch, is_finished
@@ -95,6 +96,10 @@ def train(
     )
     # Before optimizer and state: moments do not follow their parameters to another device.
     network.to(device)
+    # Variants are made by the processor.
+    home = torch.device("cpu") if params.augment.varies else device
+    placed = resident([*training, *validation], home)
+    learnt, judged = placed[: len(training)], placed[len(training) :]
     saved = state.header() or {"history": [], "begun": []}
     history = [Epoch(**row) for row in saved["history"]]
     begun: list[int] = saved["begun"]  # rows before each training phase
@@ -141,12 +146,12 @@ def train(
             seed_everything(derived_seed(seed, "epoch", epoch))
             for group in optimizer.param_groups:
                 group["lr"] = rates.now
-            seen = batches(training, own, network.standardise, seed, epoch)
+            seen = batches(learnt, own, network.standardise, seed, epoch)
             loss = train_epoch(network, optimizer, seen, loss_of, own)
             check_finite("train: the loss", loss, epoch, _ADVICE)
             row = Epoch(epoch, rates.now, rounded(loss))
-            if validation:
-                row = validate(validated, validation, loss_of, own, row)
+            if judged:
+                row = validate(validated, judged, loss_of, own, row)
                 check_finite("train: the validation loss", row.val_loss, epoch, _ADVICE)
             rates.advance(row.val_loss)
             history.append(row)

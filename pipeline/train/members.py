@@ -11,7 +11,7 @@ from typing import Any, cast
 import pandas as pd
 import torch
 
-from pipeline.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.networks.temporal import KINDS
 from pipeline.networks.temporal.contract import TemporalModule
@@ -20,6 +20,7 @@ from pipeline.runtime import RuntimeParams, gpus
 from pipeline.sequences import Sequence as Video
 from pipeline.settings import Section
 from pipeline.train import loop
+from pipeline.train.end_to_end import begin_from_backbone
 from pipeline.train.loop import Trained, initial_network, train
 from pipeline.train.params import TrainParams
 from pipeline.training.history import Epoch
@@ -74,17 +75,25 @@ class Training:
     @cached_property
     def network(self) -> TemporalModule:
         """With initial weights, and those of the last epoch after a training."""
-        return initial_network(
+        network = initial_network(
             KINDS[self.kind], self.model, self.num_classes, self.training, self.seed
         )
+        if self.params.end_to_end:
+            begin_from_backbone(network, self.kind, self.model, self.training[0].weights_hash)
+        return network
 
     @property
     def fingerprint(self) -> str:
-        """Of all that decides the weights. Names of videos do not."""
+        """Of all that decides the weights. Names of videos do not.
+
+        Initial weights follow from the seed, but for those that come from the backbone stage.
+        """
+        end_to_end = self.params.end_to_end
+        initial = {"initial": tensors_hash(self.network.state_dict())} if end_to_end else {}
         return fingerprint(
             kind=self.kind,
             model=self.model.model_dump(),
-            train=self.params.deciding(),
+            train=self.params.deciding() | initial,
             seed=self.seed,
             training=[_identity(video) for video in self.training],
             validation=[_identity(video) for video in self.validation],

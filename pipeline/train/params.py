@@ -80,6 +80,8 @@ class TrainParams(Section):
         augment: See there.
         seeds: One training for each, whose predictions are averaged; null: the project's seed. Each
             is the training that `seed` alone would give.
+        end_to_end: The network begins with the weights of the RNN that was trained together with
+            the backbone (backbone.finetune.context); otherwise with random ones.
         phases: By the name of a training phase, for networks that have several: transsvnet's are
             `tcn` and `transformer`.
     """
@@ -110,6 +112,7 @@ class TrainParams(Section):
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     augment: AugmentParams = AugmentParams()
     seeds: list[int] | None = Field(None, min_length=1)
+    end_to_end: bool = False
     phases: dict[str, PhaseParams] = Field({})
 
     # Keys that only one choice reads: (key, value) of the choice, and what is read for it alone.

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from pipeline.allocator import keep_freed_memory
 from pipeline.checkpoint import save_checkpoint
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
@@ -41,6 +42,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     check_window(kind, model, params.window)
     runtime = read_runtime()
     classes = read_phases()
+    keep_freed_memory()
     torch.set_num_threads(runtime.thread_count)
     use_deterministic_kernels()
     seed, folds = read_value("seed", int), read_folds()

@@ -10,7 +10,14 @@ from pipeline.networks.temporal.params import rebuilt
 D, C = 6, 4
 # Beside each kind as its defaults make it: the forms that its parameters can give it.
 FORMS = {
-    "rnn": [{"rnn": "gru"}, {"bidirectional": True, "hidden": 8}, {"hidden": 8, "layers": 1}],
+    "rnn": [
+        {"rnn": "gru"},
+        {"bidirectional": True, "hidden": 8},
+        {"hidden": 8, "layers": 1},
+        {"hidden": 8, "attention": True, "attention_frames": 5},
+        {"hidden": 8, "attention": True, "attention_frames": 1, "rnn": "gru"},
+        {"hidden": 8, "attention": True, "bidirectional": True},
+    ],
     "tecno": [{"layers": 3, "maps": 5}, {"stages": 1, "layers": 2, "maps": 4}],
     "mlp": [{"hidden": 5}],
     "mstcn": [{"causal": causal, "stages": 2, "layers": 3, "maps": 5} for causal in (False, True)],

@@ -98,3 +98,65 @@ def test_windows_are_refused_where_no_state_is_carried():
         check_window(*read_model({"kind": "tecno"}), 16)
     with pytest.raises(PipelineError, match=r"looks into the future needs the whole video"):
         check_window(*read_model({"bidirectional": True}), 16)
+
+
+CAN_BE_CAUSAL = "rnn, tecno, linear, mlp, mstcn, mstcnpp, asformer, transsvnet, opera, tunes, ssm"
+
+
+@pytest.mark.parametrize("kind", ["mstcn", "mstcnpp", "asformer", "tunes"])
+def test_one_key_chooses_the_form_of_every_kind_that_has_two(kind):
+    own = {"kind": kind, kind: {"causal": True}}
+    assert read_model({"kind": kind, "causal": True}) == read_model(own)
+    assert read_model(own | {"causal": False}) == read_model({"kind": kind})
+    assert read_model(own | {"causal": None}) == read_model(own)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_causal_true_lets_only_networks_pass_that_do_not_see_the_future(kind):
+    if kind in CAN_BE_CAUSAL.split(", "):
+        assert KINDS[kind].build(D, C, read_model({"kind": kind, "causal": True})[1]).causal
+        return
+    message = rf"model\.kind: {kind} sees the future\. Allowed with it: {CAN_BE_CAUSAL}$"
+    with pytest.raises(PipelineError, match=message):
+        read_model({"kind": kind, "causal": True})
+
+
+def test_causal_true_refuses_a_network_that_reads_from_the_end():
+    with pytest.raises(PipelineError, match=r"Set model\.bidirectional: false"):
+        read_model({"bidirectional": True, "causal": True})
+
+
+def test_a_network_without_attention_is_described_as_before_there_was_any():
+    without = read_model({"attention_frames": 5})[1]
+    assert list(without.model_dump()) == ["rnn", "hidden", "layers", "dropout", "bidirectional"]
+    chosen = read_model({"attention": True, "attention_frames": 5})[1].model_dump()
+    assert chosen == without.model_dump() | {"attention": True, "attention_frames": 5}
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_attention_is_that_of_the_paper_over_the_last_hidden_states(cell):
+    """Frame by frame: weights over the states t - 2 to t, then tanh(W [c; h])."""
+    network = RecurrentNetwork(D, C, cell, 8, 1, 0.0, bidirectional=False, attention_frames=3)
+    features = torch.randn(1, 9, D)
+    with torch.inference_mode():
+        logits = network(features, torch.ones(1, 9, dtype=torch.bool)).logits[-1][0]
+        h = network.recurrent(features)[0][0]
+        for t in range(9):
+            near = h[max(0, t - 2) : t + 1]
+            weights = (near @ network.attention.query(h[t]) / 8**0.5).softmax(dim=0)
+            joined = torch.cat((weights @ near, h[t]))
+            expected = network.head(torch.tanh(network.attention.join(joined)))
+            torch.testing.assert_close(logits[t], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_across_windows_is_that_over_the_whole_video():
+    network = RecurrentNetwork(D, C, "gru", 8, 2, 0.0, bidirectional=False, attention_frames=6)
+    features, mask = torch.randn(2, 20, D), torch.ones(2, 20, dtype=torch.bool)
+    whole = network(features, mask).logits[-1]
+    state, parts = None, []
+    for start in range(0, 20, 4):
+        part = slice(start, start + 4)
+        outputs = network(features[:, part], mask[:, part], state)
+        parts.append(outputs.logits[-1])
+        state = outputs.state
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole)

@@ -18,13 +18,20 @@ from pipeline.settings import PARAMS, Section, check_section, read_raw_section
 _FLAT = "rnn"
 _FlatParams = KINDS[_FLAT].Params
 
-_CHOICE: dict[str, Any] = {"kind": (Literal[tuple(KINDS)], _FLAT)}
+_CHOICE: dict[str, Any] = {
+    "kind": (Literal[tuple(KINDS)], _FLAT),
+    "causal": (bool | None, None),
+}
 _SECTIONS: dict[str, Any] = {
     name: (kind.Params, kind.Params()) for name, kind in KINDS.items() if name != _FLAT
 }
 _BASES = (_FlatParams, create_model("Choice", __base__=Section, **_CHOICE))
 ModelParams = cast(type[Section], create_model("ModelParams", __base__=_BASES, **_SECTIONS))
-"""`kind`, the numbers of rnn, and a section for every other kind."""
+"""`kind`, `causal`, the numbers of rnn, and a section for every other kind.
+
+`causal: true` takes the causal form of a kind that has two and refuses networks that see the
+future; `false` takes the other form; null leaves it to the key `causal` of the kind.
+"""
 
 
 def read_model(raw: Mapping[str, Any] | None = None, path: Path = PARAMS) -> tuple[str, Section]:
@@ -36,14 +43,50 @@ def read_model(raw: Mapping[str, Any] | None = None, path: Path = PARAMS) -> tup
 
     Raises:
         PipelineError: The section is missing, or has an unknown key or an impossible value, also
-            in the section of a kind that is not chosen.
+            in the section of a kind that is not chosen; or `causal: true` stands beside a network
+            that sees the future.
     """
     found = read_raw_section("model", path) if raw is None else raw
     values = dict(check_section(ModelParams, "model", found, path))
     kind = values["kind"]
-    if kind != _FLAT:
-        return kind, values[kind]
-    return kind, _FlatParams(**{name: values[name] for name in _FlatParams.model_fields})
+    if kind == _FLAT:
+        params = _FlatParams(**{name: values[name] for name in _FlatParams.model_fields})
+    else:
+        params = values[kind]
+    if values["causal"] is None:
+        return kind, params
+    params = _in_form(params, values["causal"])
+    if values["causal"]:
+        _check_causal(kind, params, path)
+    return kind, params
+
+
+def _in_form(params: Section, causal: bool) -> Section:
+    """The parameters of this form, of a kind that has two; others as they are."""
+    if "causal" not in type(params).model_fields:
+        return params
+    return params.model_copy(update={"causal": causal})
+
+
+def _check_causal(kind: str, params: Section, path: Path) -> None:
+    if _on_meta(kind, params).causal:
+        return
+    if kind == _FLAT:
+        raise PipelineError(
+            f"{path}: model.causal: found true, but model.bidirectional: true reads a video from "
+            "its end too. Set model.bidirectional: false"
+        )
+    able = (name for name in KINDS if _on_meta(name, _in_form(KINDS[name].Params(), True)).causal)
+    raise PipelineError(
+        f"{path}: model.causal: found true, but model.kind: {kind} sees the future. Allowed with "
+        f"it: {', '.join(able)}"
+    )
+
+
+def _on_meta(kind: str, params: Section) -> TemporalModule:
+    """The network without memory and numbers."""
+    with torch.device("meta"):
+        return KINDS[kind].build(1, 2, params)
 
 
 def check_window(kind: str, params: Section, window: int | None, path: Path = PARAMS) -> None:
@@ -54,9 +97,7 @@ def check_window(kind: str, params: Section, window: int | None, path: Path = PA
     """
     if window is None:
         return
-    with torch.device("meta"):
-        network = KINDS[kind].build(1, 2, params)
-    if network.trains_in_windows:
+    if _on_meta(kind, params).trains_in_windows:
         return
     if kind == _FLAT:
         raise PipelineError(
