@@ -19,6 +19,7 @@ from pipeline.networks.temporal import KINDS
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.params import check_window, read_model
 from pipeline.paths import TEMPORAL, TRAIN_REPORT
+from pipeline.postprocess.params import read_postprocess
 from pipeline.result_store import Store, fingerprint
 from pipeline.runtime import gpus, read_runtime
 from pipeline.sequences import Sequence as Video
@@ -28,6 +29,7 @@ from pipeline.tables import read_phases, write_table
 from pipeline.train import loop
 from pipeline.train.loop import Trained, initial_network, train
 from pipeline.train.params import TrainParams
+from pipeline.train.postfit import check_postprocess, fitted
 from pipeline.training.history import Epoch
 from pipeline.training.reporter import Reporter
 from pipeline.training.state import StateFile
@@ -48,6 +50,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     """
     kind, model = read_model()
     params = read_section(TrainParams, "train")
+    postprocess = read_postprocess()
     check_window(kind, model, params.window)
     runtime = read_runtime()
     seed = read_value("seed", int)
@@ -55,6 +58,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     validation = [video for video in read_split("val") if (video.labels >= 0).any()]
     classes = read_phases()
     _check(training, validation, params)
+    check_postprocess(postprocess, training, validation)
 
     torch.set_num_threads(runtime.thread_count)
     use_deterministic_kernels()
@@ -76,6 +80,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
                 state.remove()
     write_table(pd.DataFrame([asdict(row) for row in trained.history]), curves / "history.csv")
     header = _header(kind, model, params, seed, network, training, classes, trained)
+    header |= fitted(postprocess, network, trained.weights, training, validation)
     save_checkpoint(weights, trained.weights, header)
     best = trained.history[trained.best_epoch - 1]
     figure = (
