@@ -14,6 +14,7 @@ from pipeline.checkpoint import read_header
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
 from pipeline.errors import PipelineError
+from pipeline.evaluate.before_after import changes, unprocessed
 from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
 from pipeline.evaluate.evidence import evidence
 from pipeline.evaluate.facts import cost_in, facts, untrained
@@ -63,6 +64,7 @@ def run(reports: Path = paths.REPORTS) -> str:
     scored = _predicted(sequences, network, temporal, device)
     details = {
         split: summarise(videos, classes, fps, params.relaxed_seconds, params.bootstrap)
+        | unprocessed(sequences[split], network, temporal, device, params.relaxed_seconds)
         for split, videos in scored.items()
     }
     _write_json(reports / "details.json", details)
@@ -87,6 +89,7 @@ def run(reports: Path = paths.REPORTS) -> str:
         parameters=parameters,
         warnings=_warnings(scored["test"], classes, temporal, backbone),
         details=details["test"],
+        changes=changes(details["test"]),
         classes=classes,
         fps=fps,
         ribbons=worst_first(
