@@ -20,7 +20,12 @@ _KEYS = tuple(
     for metric in METRICS
     if metric.kept or metric.key in ("segment.over_segmentation.mean", "calibration.ece")
 )
-_NAMES = {"median": "median", "min_duration": "shortest run", "viterbi": "Viterbi"}
+# What is done, and what its seconds are.
+_WORDS = {
+    "median": ("median", "window"),
+    "min_duration": ("short runs merged", "shortest run"),
+    "viterbi": ("Viterbi", "shortest run"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,13 @@ def applied(temporal: Mapping[str, Any]) -> list[tuple[str, str]]:
     params = numbers["params"]
     if params["kind"] != "none":
         variant = "sees the past only" if params["online"] else "offline"
-        text = f"{_NAMES[params['kind']]} ({variant}), {numbers['seconds']:g} s"
+        done, duration = _WORDS[params["kind"]]
+        text = f"{done} ({variant}), {duration} {numbers['seconds']:g} s"
         if "tried" in numbers:
             tried = ", ".join(f"{seconds:g}" for seconds, _ in numbers["tried"])
             best = max(score for _, score in numbers["tried"])
-            text += f", chosen from {tried} s by macro F1 on the validation videos ({best:.3f})"
+            text += f", chosen from {tried} s by macro F1 on the validation videos "
+            text += f"({best:.3f}; the network alone has {numbers['untouched']:.3f})"
         facts.append(("Post-processing", text))
     return facts
 

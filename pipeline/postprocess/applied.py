@@ -3,10 +3,10 @@
 Where the header holds no `temperature` and no `postprocess`, that is a softmax and the likeliest
 class.
 
-The probabilities stay those of the (calibrated) network, because calibration and ROC curves judge
-what the network believes, and neither a smoothed nor a decoded sequence of phases has
-probabilities of its own. The exception is viterbi's online variant: its posterior is a probability
-given all frames so far, and the prediction is its likeliest phase.
+The probabilities are always those of the (calibrated) network, because calibration and ROC curves
+judge what the network believes. A smoothed or decoded sequence of phases has none of its own, and
+the posterior of viterbi's online variant takes neighbouring frames, which resemble each other, for
+independent witnesses: it is far too sure.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from pipeline.postprocess.prior import prior_of
 from pipeline.segments import Labels
 
 Floats = NDArray[np.float64]
-Probabilities = NDArray[np.float32] | NDArray[np.float64]
+Probabilities = NDArray[np.float32]
 
 
 def processed(logits: torch.Tensor, header: Mapping[str, Any]) -> tuple[Probabilities, Labels]:
@@ -33,7 +33,7 @@ def processed(logits: torch.Tensor, header: Mapping[str, Any]) -> tuple[Probabil
         header: Of models/temporal.safetensors.
     """
     calibrated = logits.float() / header.get("temperature", 1.0)
-    probabilities: NDArray[np.float32] = calibrated.softmax(dim=1).cpu().numpy()
+    probabilities: Probabilities = calibrated.softmax(dim=1).cpu().numpy()
     prediction = probabilities.argmax(axis=1).astype(np.int64)
     numbers = header.get("postprocess", {})
     kind, online = _method(numbers)
@@ -48,8 +48,7 @@ def processed(logits: torch.Tensor, header: Mapping[str, Any]) -> tuple[Probabil
     prior = prior_of(numbers["prior"])
     if not online:
         return probabilities, viterbi.decode(logs, prior)
-    posterior = forward.filtered(logs, prior)
-    return posterior, posterior.argmax(axis=1).astype(np.int64)
+    return probabilities, forward.filtered(logs, prior).argmax(axis=1).astype(np.int64)
 
 
 def step(
@@ -84,7 +83,7 @@ def step(
         medians, state = median.step(logs, state, numbers["frames"])
         return probabilities, int(medians.argmax()), state
     posterior, state = forward.step(logs, state, prior_of(numbers["prior"]))
-    return posterior, int(posterior.argmax()), state
+    return probabilities, int(posterior.argmax()), state
 
 
 def looks_ahead(header: Mapping[str, Any]) -> bool:

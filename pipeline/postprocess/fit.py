@@ -38,8 +38,9 @@ def fit(
 
     Returns:
         `temperature`, where it is on, and `postprocess`: `params` as they are; `seconds` that is
-        used; `tried`, pairs of seconds and validation macro F1, where it was chosen; `frames` of
-        the median's window or of the shortest run, or `prior` of viterbi.
+        used; where it was chosen, `tried`, pairs of seconds and validation macro F1, and
+        `untouched`, that of the network alone; `frames` of the median's window or of the shortest
+        run, or `prior` of viterbi.
     """
     if not params.is_on:
         return {}
@@ -65,7 +66,9 @@ def fit(
     # The first of equals: the shortest duration.
     chosen = headers[scores.index(max(scores))]
     tried = [list(pair) for pair in zip(SECONDS, scores, strict=True)]
-    return chosen | {"postprocess": chosen["postprocess"] | {"tried": tried}}
+    without = {key: value for key, value in header.items() if key != "postprocess"}
+    network = rounded(_macro_f1(logits, truth, without))
+    return chosen | {"postprocess": chosen["postprocess"] | {"tried": tried, "untouched": network}}
 
 
 def _numbers(

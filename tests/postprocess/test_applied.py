@@ -60,17 +60,14 @@ def test_planted_flips_are_mended_in_a_video_that_nothing_was_fitted_to(params):
 
 
 @pytest.mark.parametrize("params", ALL, ids=named)
-def test_the_probabilities_are_the_calibrated_networks_or_the_posterior(params):
+def test_the_probabilities_are_those_of_the_calibrated_network(params):
     header = header_of(params)
     logits, _ = video(99)
-    probabilities, prediction = processed(logits, header)
+    probabilities, _ = processed(logits, header)
     calibrated = (logits / header["temperature"]).softmax(dim=1).numpy()
     assert header["temperature"] > 1.5
     assert (calibrated.argmax(axis=1) == logits.argmax(dim=1).numpy()).all()
-    if params.kind == "viterbi" and params.online:
-        np.testing.assert_array_equal(probabilities.argmax(axis=1), prediction)
-    else:
-        np.testing.assert_array_equal(probabilities, calibrated)
+    np.testing.assert_array_equal(probabilities, calibrated)
 
 
 @pytest.mark.parametrize("params", ONLINE, ids=named)
@@ -98,6 +95,8 @@ def test_what_needs_the_whole_video_is_refused_live(params):
 def test_the_chosen_duration_has_the_best_validation_value_and_a_given_one_is_kept(params):
     chosen = header_of(params)["postprocess"]
     tried = dict(chosen["tried"])
+    # One frame is what the network says by itself.
+    assert params.kind == "viterbi" or tried[0] == chosen["untouched"]
     assert tuple(tried) == SECONDS
     assert tried[chosen["seconds"]] == max(tried.values())
     given = header_of(params.model_copy(update={"seconds": 7.0}))["postprocess"]

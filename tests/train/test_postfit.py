@@ -113,7 +113,10 @@ def test_the_report_says_what_was_done_and_shows_both_figures(project):
     assert "unprocessed" not in metrics
     page = Path("reports/index.html").read_text()
     assert "Before and after post-processing" in page
-    assert "shortest run (offline)" in page and "yes (offline post-processing)" in page
+    assert (
+        "short runs merged (offline), shortest run" in page
+        and "yes (offline post-processing)" in page
+    )
     assert f"logits divided by {header()['temperature']:.3f}" in page
     assert '"postprocess.kind":"min_duration"' in page
     assert '"postprocess.seconds":"none"' in page
