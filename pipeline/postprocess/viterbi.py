@@ -6,8 +6,8 @@ models", 2002. Durations are geometric from a shortest run on (prior.py), in pla
 durations: then the cost is linear in the length, T C^2.
 
 The network's probabilities stand for the likelihoods of the frames. They are not divided by the
-shares of the phases, as hybrid models for speech do: training weighs phases by their frequency
-(train.class_weights), which comes to the same.
+shares of the phases, as hybrid models for speech do: class weights in training (train.class_weights,
+on by default) have about the same effect.
 """
 
 import numpy as np
