@@ -19,6 +19,7 @@ from pipeline.features.params import FeaturesParams
 from pipeline.frames.params import FramesParams
 from pipeline.index.params import DataParams, SplitParams
 from pipeline.paths import PARAMS
+from pipeline.postprocess.params import PostprocessParams
 from pipeline.result_store import store_root
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import Section, read_all
@@ -38,6 +39,7 @@ class AllParams(Section):
     features: FeaturesParams
     model: dict[str, Any]
     train: TrainParams
+    postprocess: PostprocessParams = PostprocessParams()
     evaluate: EvaluateParams
     runtime: RuntimeParams
 
@@ -48,6 +50,12 @@ class AllParams(Section):
                 f"split.scheme: {self.split.scheme} gives no validation videos here, but "
                 f"train.early_stop is {self.train.early_stop}. Give it some, or set "
                 "train.early_stop: 0, which trains all epochs and keeps the last weights"
+            )
+        if self.postprocess.fitted_to and not self.split.has_validation:
+            raise ValueError(
+                f"split.scheme: {self.split.scheme} gives no validation videos here, but "
+                f"{self.postprocess.fitted_to}, which is fitted to them. Give it some, or set "
+                "postprocess.temperature: false and postprocess.seconds to a number"
             )
         finetune = self.backbone.finetune
         if self.backbone.finetunes and finetune.early_stop and not self.split.has_validation:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pipeline"
 STAGES = ("index", "frames", "backbone", "features", "train", "evaluate")
 # Below the rooms, from top to bottom: each may import those behind it.
-LAYERS = ("drawing", "metrics", "feature_space", "training", "saliency", "networks")
+LAYERS = ("drawing", "metrics", "feature_space", "postprocess", "training", "saliency", "networks")
 COMMANDS = ("compare", "score", "report", "efficiency", "explain", "predict", "probe")
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.evaluate.before_after import applied
 from pipeline.evaluate.parameters import flat_parameters
 from pipeline.networks.cost import Cost
+from pipeline.postprocess.applied import looks_ahead
 from pipeline.tables import read_folds, read_splits
 
 
@@ -37,10 +39,17 @@ def facts(
         ("Frames", f"{temporal['fps']:g} per second of video"),
         ("Backbone", cnn),
         ("Temporal model", f"{temporal['kind']}, {_listed(temporal['model'])}; {_cost(head_cost)}"),
-        ("Looks into the future", "no (causal)" if temporal["causal"] else "yes (offline)"),
+        ("Looks into the future", _future(temporal)),
         ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
         ("Weights kept", _kept(temporal)),
+        *applied(temporal),
     ]
+
+
+def _future(temporal: Mapping[str, Any]) -> str:
+    if not temporal["causal"]:
+        return "yes (offline)"
+    return "yes (offline post-processing)" if looks_ahead(temporal) else "no (causal)"
 
 
 def _videos() -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.atomic import write_text
 from pipeline.drawing.colours import class_colours, text_colour
 from pipeline.drawing.svg_ribbons import Ribbon, clock
+from pipeline.evaluate.before_after import Change
 from pipeline.evaluate.error_analysis import ConfusedPair, NearTransitions, WrongRun
 from pipeline.evaluate.feature_view import FeatureView
 from pipeline.evaluate.folds import PartsTable
@@ -73,6 +74,7 @@ class Page:
         parameters: What decided the result, by dotted key of params.yaml.
         warnings: On top.
         details: The group `test` of reports/details.json.
+        changes: By post-processing; none where there is none.
         classes: Names in class order.
         fps: Frames per second of the ribbons.
         ribbons: The test videos from worst to best.
@@ -86,6 +88,7 @@ class Page:
     parameters: Mapping[str, str]
     warnings: Warnings
     details: Mapping[str, Any]
+    changes: Sequence[Change]
     classes: Sequence[str]
     fps: float
     ribbons: Sequence[Ribbon]

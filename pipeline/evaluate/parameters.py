@@ -46,6 +46,8 @@ def shown_parameters(
         tree["backbone"] = of_backbone
     if isinstance(tree.get("model"), Mapping) and "kind" not in tree["model"]:
         tree["model"] = _with_kind(temporal["kind"], tree["model"])
+    if "postprocess" in temporal:
+        tree["postprocess"] = temporal["postprocess"]["params"]
     if "seed" in temporal:
         tree["seed"] = temporal["seed"]
     tree["evaluate"] = params.model_dump()

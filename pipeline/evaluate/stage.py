@@ -14,6 +14,7 @@ from pipeline.checkpoint import read_header
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
 from pipeline.errors import PipelineError
+from pipeline.evaluate.before_after import changes, unprocessed
 from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
 from pipeline.evaluate.evidence import evidence
 from pipeline.evaluate.facts import cost_in, facts, untrained
@@ -40,6 +41,7 @@ from pipeline.metrics.summary import compared_values, summarise
 from pipeline.networks.cost import sequence_cost
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.ensemble import chosen
+from pipeline.postprocess.applied import of_fold, without_postprocess
 from pipeline.prediction_files import write_prediction
 from pipeline.runtime import gpus, read_runtime
 from pipeline.scored_video import ScoredVideo
@@ -74,12 +76,18 @@ def run(reports: Path = paths.REPORTS) -> str:
     fold_of = {test.video: test.fold for test in tests}
 
     def scored_by(sequence: VideoSequence, seed: int | None = None) -> ScoredVideo:
-        own = chosen(network, temporal, fold_of.get(sequence.video), seed)
-        return predict(own, temporal, sequence, device)
+        fold = fold_of.get(sequence.video)
+        own = chosen(network, temporal, fold, seed)
+        return predict(own, of_fold(temporal, fold), sequence, device)
+
+    def scored_plain(sequence: VideoSequence) -> ScoredVideo:
+        own = chosen(network, temporal, fold_of.get(sequence.video))
+        return predict(own, without_postprocess(temporal), sequence, device)
 
     scored = _predicted(sequences, scored_by)
     details = {
         split: summarise(videos, classes, fps, params.relaxed_seconds, params.bootstrap)
+        | unprocessed(sequences[split], scored_plain, temporal, params.relaxed_seconds)
         for split, videos in scored.items()
     }
     parts = scored_parts(tests, scored["test"], scored_by, temporal, params.relaxed_seconds)
@@ -106,6 +114,7 @@ def run(reports: Path = paths.REPORTS) -> str:
         parameters=parameters,
         warnings=_warnings(scored["test"], fold_of, classes, temporal, backbone),
         details=details["test"],
+        changes=changes(details["test"]),
         classes=classes,
         fps=fps,
         ribbons=worst_first(

@@ -10,8 +10,11 @@ from pipeline.allocator import keep_freed_memory
 from pipeline.checkpoint import save_checkpoint
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
+from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.networks.temporal.ensemble import Ensemble
 from pipeline.networks.temporal.params import check_window, read_model
 from pipeline.paths import TEMPORAL, TRAIN_REPORT
+from pipeline.postprocess.params import read_postprocess
 from pipeline.runtime import read_runtime
 from pipeline.sequences import Sequence as Video
 from pipeline.sequences import read_split
@@ -21,6 +24,7 @@ from pipeline.train.header import header_of, header_of_all
 from pipeline.train.loop import Trained
 from pipeline.train.members import Member, Training, history_of, tensors_of, trained
 from pipeline.train.params import TrainParams
+from pipeline.train.postfit import Fold, check_postprocess, fitted
 
 
 def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
@@ -39,6 +43,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     """
     kind, model = read_model()
     params = read_section(TrainParams, "train")
+    postprocess = read_postprocess()
     check_window(kind, model, params.window)
     runtime = read_runtime()
     classes = read_phases()
@@ -51,8 +56,11 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     results: dict[Member, Trained] = {}
     headers: dict[Member, dict[str, Any]] = {}
     found: list[bool] = []
+    trained_folds: list[Fold] = []
     for fold in folds:
         training, validation = _read_videos(params, fold)
+        check_postprocess(postprocess, training, validation)
+        networks: list[TemporalModule] = []
         for member in (Member(fold, seed) for seed in seeds):
             task = Training(kind, model, params, member.seed, training, validation, len(classes))
             _check_phases(task)
@@ -62,12 +70,17 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
             )
             headers[member] = header_of(task, classes, results[member])
             found.append(was_there)
+            task.network.load_state_dict(results[member].weights)
+            networks.append(task.network)
+        network = networks[0] if len(networks) == 1 else Ensemble(networks)
+        trained_folds.append(Fold(fold, network, training, validation))
+    fit = fitted(postprocess, trained_folds)
     write_table(history_of(results), curves / "history.csv")
     if alone:
         (result,), (header,) = results.values(), headers.values()
-        save_checkpoint(weights, result.weights, header)
+        save_checkpoint(weights, result.weights, header | fit)
     else:
-        save_checkpoint(weights, tensors_of(results), header_of_all(headers, seed))
+        save_checkpoint(weights, tensors_of(results), header_of_all(headers, seed) | fit)
     return f"{weights}: {kind}, {_summary(list(results.values()))}{_from_store(found)}"
 
 

@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluate import stage as evaluate
 from pipeline.evaluate.predict import load_model, predict
 from pipeline.networks.temporal.ensemble import Ensemble, chosen
+from pipeline.postprocess.applied import of_fold
 from pipeline.prediction_files import write_prediction
 from pipeline.sequences import read_split
 from pipeline.tables import read_folds, read_splits, read_test_folds
@@ -208,3 +209,32 @@ def test_seeds_are_averaged_and_scored_one_by_one(project):
         assert found == pytest.approx(fmean(values), abs=1e-6)
     page = Path("reports/index.html").read_text()
     assert "The same videos predicted by the networks of one seed" in page
+
+
+def test_each_fold_is_smoothed_and_calibrated_by_its_own_validation_videos(cross_validated):
+    def trained(fold):
+        settings(fold)
+        with Path("params.yaml").open("a") as params:
+            params.write("postprocess: {kind: median, seconds: null, temperature: true}\n")
+        stage.run()
+        return load_checkpoint(TEMPORAL)[1]
+
+    by_hand = [trained(fold) for fold in range(1, FOLDS + 1)]
+    together = trained(None)
+
+    for fold, own in enumerate(by_hand, start=1):
+        fit = together["fits"][str(fold)]
+        assert fit["postprocess"] == own["postprocess"]
+        assert fit["temperature"] == pytest.approx(own["temperature"], rel=1e-4)
+    temperatures = [own["temperature"] for own in by_hand]
+    assert min(temperatures) < together["temperature"] < max(temperatures)
+    evaluate.run()
+    predicted = pd.read_csv("reports/predictions/a.csv")
+    fold = read_test_folds()["a"]
+    network, header = load_model(TEMPORAL, CPU)
+    video = next(v for v in read_split("test", fold=fold) if v.video == "a")
+    own = predict(chosen(network, header, fold), of_fold(header, fold), video, CPU)
+    assert predicted["prediction"].tolist() == [header["classes"][n] for n in own.prediction]
+    settings()
+    stage.run()
+    evaluate.run()

@@ -1,0 +1,1 @@
+"""From a network's logits to phases: calibration, and what smooths predictions over time."""
