@@ -143,9 +143,7 @@ class Page:
 
     def picture(self, file: Path, whole: bool = False) -> None:
         """A PNG of the window, or of the whole page."""
-        found = self._call(
-            "Page.captureScreenshot", format="png", captureBeyondViewport=whole
-        )
+        found = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(found["data"]))
 
     def _mouse(self, kind: str, place: tuple[float, ...], buttons: int) -> None:

@@ -1,7 +1,7 @@
 """A copy of a video in H.264 that every browser and player shows, frame by frame."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +20,8 @@ from pipeline.progress import Progress
 _KEPT_SOUND = ("aac", "mp3", "opus", "flac")
 # A picture that is hard to tell from the original, at about the speed of decoding it.
 _QUALITY = {"crf": "20", "preset": "veryfast"}
-_BT709 = 1  # in the tables of H.264 and FFmpeg
+# In the tables of H.264 and FFmpeg.
+_BT709, _BT601, _LIMITED = 1, (5, 6), 1
 _HD_HEIGHT = 720
 
 
@@ -77,42 +78,162 @@ def write_copy(source: Path, target: Path, what: str, paint: Paint | None = None
 
 
 def _copy(container: Any, copy: Any, source: Source, what: str, paint: Paint | None) -> None:
-    """Decode, paint, encode, and pass the sound through, as the packets come."""
+    """Pass pictures and sound on as the packets come, so that little of them is held."""
     video = container.streams.video[0]
     video.thread_type = "AUTO"
-    sound = container.streams.audio[0] if container.streams.audio else None
-    frames = _timed(source)
-    encoder = None
-    audio = None if sound is None else _Sound(sound, copy, container)
-    last_s = float(source.timeline.ticks[-1] * source.timeline.time_base)
-    minutes = max(1, math.ceil(last_s / 60))
+    streams = [video, *container.streams.audio[:1]]
+    start_s = Fraction(container.start_time or 0, av.time_base)
+    pictures = _Pictures(copy, video, source, start_s, paint)
+    sound = _Sound(copy, streams[1], start_s) if len(streams) > 1 else None
+    minutes, done = max(1, math.ceil(source.timeline.seconds(-1) / 60)), 0
     with Progress(what, minutes) as progress:
-        done = 0
-        for packet in container.demux([stream for stream in (video, sound) if stream is not None]):
-            if audio is not None and packet.stream is sound:
-                if packet.dts is not None or packet.size == 0:
-                    audio.pass_on(packet)
+        for packet in container.demux(streams):
+            if packet.stream is not video:
+                assert sound is not None
+                sound.pass_on(packet)
                 continue
-            for frame in packet.decode():
-                ticks = frames(frame)
-                if ticks is None:
-                    continue
-                buffer, picture = _picture(frame)
-                time_s = float(ticks * source.timeline.time_base)
-                if paint is not None:
-                    paint(picture, time_s)
-                if encoder is None:
-                    encoder = _encoder(copy, video, frame, picture, source)
-                coded = av.VideoFrame.from_ndarray(buffer, format="yuv420p")
-                coded.time_base = source.timeline.time_base
-                coded.pts = ticks + _offset(container, source)
-                coded.duration = frame.duration or 0
-                copy.mux(encoder.encode(coded))
-                while done < minutes and time_s >= 60 * (done + 1):
-                    done += 1
-                    progress.step(f"{done} min")
-        if encoder is None:
-            raise VideoError(source.video, f"{source.path}: no frame of it decodes. {MEND}")
-        copy.mux(encoder.encode(None))
-        for _ in range(minutes - done):
+            time_s = pictures.pass_on(packet)
+            while time_s >= 60 * (done + 1):
+                done += 1
+                progress.step(f"minute {done}")
+        pictures.finish()
+        if done < minutes:
             progress.step("to the end")
+
+
+class _Pictures:
+    """The frames of a video on their way through a painter into an encoder."""
+
+    def __init__(
+        self, copy: Any, video: Any, source: Source, start_s: Fraction, paint: Paint | None
+    ) -> None:
+        self._copy = copy
+        self._video = video
+        self._source = source
+        self._paint = paint
+        time_base = source.timeline.time_base
+        # The first frame may come after the first sound.
+        first_s = source.start * time_base - start_s if source.timed else Fraction(0)
+        self._offset = max(0, round(first_s / time_base))
+        self._count = 0
+        self._last = -1
+        self._encoder = self._open()
+
+    def pass_on(self, packet: Any) -> float:
+        """Decode, paint and encode; the time of the latest frame, in seconds after the first."""
+        for frame in packet.decode():
+            tick = self._tick(frame)
+            self._count += 1
+            if tick > self._last:
+                self._last = tick
+                self._write(frame, tick)
+        return float(max(0, self._last) * self._source.timeline.time_base)
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        self._copy.mux(self._encoder.encode(None))
+
+    def _tick(self, frame: Any) -> int:
+        """When a frame is shown, counted from the first one."""
+        if self._source.keeps_times and frame.pts is not None:
+            return int(frame.pts) - self._source.start
+        ticks = self._source.timeline.ticks
+        return int(ticks[self._count]) if self._count < len(ticks) else self._last + 1
+
+    def _write(self, frame: Any, tick: int) -> None:
+        time_base = self._source.timeline.time_base
+        buffer, picture = _picture(frame)
+        if self._paint is not None:
+            self._paint(picture, float(tick * time_base))
+        coded = av.VideoFrame.from_ndarray(buffer, format="yuv420p")
+        coded.time_base, coded.pts = time_base, tick + self._offset
+        coded.duration = frame.duration or 0
+        self._copy.mux(self._encoder.encode(coded))
+
+    def _open(self) -> Any:
+        """The encoder, with the clock, the shape of pixels and the colours of the original.
+
+        A copy must know all its tracks before the first packet, which may be one of sound. So the
+        first frame is decoded once more for what it tells.
+        """
+        with av.open(str(self._source.path)) as container:
+            frame: Any = next(container.decode(video=0), None)
+        if frame is None:
+            raise VideoError(
+                self._source.video, f"{self._source.path}: no frame of it decodes. {MEND}"
+            )
+        _, picture = _picture(frame)
+        rate = self._video.average_rate or Fraction(25)
+        encoder = self._copy.add_stream("libx264", rate=rate, options=dict(_QUALITY))
+        encoder.height, encoder.width = picture.y.shape
+        encoder.pix_fmt = "yuv420p"
+        encoder.time_base = self._source.timeline.time_base
+        context, shape = encoder.codec_context, self._video.sample_aspect_ratio
+        context.time_base = self._source.timeline.time_base
+        if shape:
+            turned = frame.rotation % 180 != 0
+            context.sample_aspect_ratio = 1 / shape if turned else shape
+        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+        context.colorspace, context.color_range = frame.colorspace, _LIMITED
+        return encoder
+
+
+class _Sound:
+    """A track of sound on its way into a copy: as it is where MP4 holds it, else as AAC."""
+
+    def __init__(self, copy: Any, track: Any, start_s: Fraction) -> None:
+        self._copy = copy
+        self._shift = round(start_s / track.time_base)
+        self._kept = track.codec_context.name.removesuffix("float") in _KEPT_SOUND
+        if self._kept:
+            self._target = copy.add_stream_from_template(track)
+        else:
+            self._target = copy.add_stream("aac", rate=track.codec_context.sample_rate)
+            self._target.layout = track.codec_context.layout
+
+    def pass_on(self, packet: Any) -> None:
+        """One packet; an empty one ends the track."""
+        if not self._kept:
+            for frame in packet.decode():
+                if frame.pts is not None:
+                    frame.pts -= self._shift
+                self._copy.mux(self._target.encode(frame))
+            if not packet.size:
+                self._copy.mux(self._target.encode(None))
+        elif packet.size and packet.dts is not None:
+            packet.pts -= self._shift
+            packet.dts -= self._shift
+            packet.stream = self._target
+            self._copy.mux(packet)
+
+
+def _picture(frame: Any) -> tuple[NDArray[np.uint8], Picture]:
+    """A decoded frame, upright and of even size.
+
+    Returns:
+        (1.5 H, W) as the encoder takes it, and its planes, which are views of that.
+    """
+    turns = frame.rotation // 90
+    bt709 = frame.colorspace == _BT709 or (
+        frame.colorspace not in _BT601 and min(frame.width, frame.height) >= _HD_HEIGHT
+    )
+    planar = frame.reformat(format="yuv420p", dst_color_range=_LIMITED)
+    y, u, v = (
+        np.rot90(
+            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : plane.width], turns
+        )
+        for plane in planar.planes
+    )
+    height, width = (size - size % 2 for size in y.shape)
+    buffer = np.empty(height * width * 3 // 2, np.uint8)
+    luma, chroma = height * width, height * width // 4
+    picture = Picture(
+        buffer[:luma].reshape(height, width),
+        buffer[luma : luma + chroma].reshape(height // 2, width // 2),
+        buffer[luma + chroma :].reshape(height // 2, width // 2),
+        bt709,
+    )
+    picture.y[:] = y[:height, :width]
+    picture.u[:] = u[: height // 2, : width // 2]
+    picture.v[:] = v[: height // 2, : width // 2]
+    return buffer.reshape(-1, width), picture

@@ -65,11 +65,11 @@ function splitAt(segments, time) {
   ];
 }
 
-// Segment i takes over the one behind it.
+// Segment i takes over the one behind it, and joins what has its phase behind that.
 function mergedWithNext(segments, i) {
   if (i + 1 >= segments.length) return segments;
-  const joined = { start: segments[i].start, end: segments[i + 1].end, phase: segments[i].phase };
-  return withPhase([...segments.slice(0, i), joined, ...segments.slice(i + 2)], i, joined.phase);
+  const { start, phase } = segments[i], last = segments[i + 2]?.phase === phase ? i + 2 : i + 1;
+  return [...segments.slice(0, i), { start, end: segments[last].end, phase }, ...segments.slice(last + 1)];
 }
 
 // The table that the layout csv reads: a row per run, none where unlabelled.
