@@ -82,18 +82,21 @@ def read_truth(shown: Shown, table: Path | None) -> Labels | None:
         table: Runs as labels.csv holds them; None is data/index/labels.csv.
 
     Returns:
-        None where no table is named and the index has no label of this video.
+        None where no table is named, and the index has no label of this video or labels it with
+        phases that the model does not know, such as those of another dataset.
 
     Raises:
-        PipelineError: The table is missing, has another header, nothing of this video, or phases
-            that the model does not know.
+        PipelineError: The named table is missing, has another header, nothing of this video, or
+            phases that the model does not know.
     """
     if table is None:
         if not (paths.INDEX / "labels.csv").is_file():
             return None
         labels = read_labels()
         runs = labels[labels["video"] == shown.name]
-        return phases_at(shown.time_s, runs, shown.classes, paths.INDEX) if len(runs) else None
+        if runs.empty or not set(runs["phase"]) <= set(shown.classes):
+            return None
+        return phases_at(shown.time_s, runs, shown.classes, paths.INDEX)
     runs = _runs_of(table, shown.name)
     unknown = sorted(set(runs["phase"]) - set(shown.classes))
     if unknown:

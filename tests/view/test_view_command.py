@@ -55,6 +55,12 @@ def test_a_video_of_the_dataset_has_its_page_outside_of_the_dataset(indexed):
     assert sorted(p.name for p in Path("ours").rglob("*")) == ["v1.mp4", "videos"]
 
 
+def test_labels_of_other_phases_than_the_model_knows_are_left_out(indexed):
+    table = Path("data/index/labels.csv")
+    table.write_text(table.read_text().replace(",B", ",Other"))
+    assert read_truth(read_shown("v1", None), None) is None
+
+
 def test_any_other_video_has_its_page_beside_it(indexed):
     labels = Path("truth.csv")
     labels.write_text("video,start_s,end_s,phase,split\nw,0,1.5,B,train\nother,0,9,C,test\n")
