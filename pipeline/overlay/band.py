@@ -13,6 +13,7 @@ from pipeline.drawing.colours import UNLABELLED, class_colours
 from pipeline.drawing.svg_ribbons import clock
 from pipeline.overlay.copying import Picture
 from pipeline.segments import Segments, segments
+from pipeline.view.confidence import confidence
 from pipeline.view.inputs import Shown
 
 # Shares of the picture's height, no less than so many pixels.
@@ -32,12 +33,7 @@ class Band:
         self._shown = shown
         self._runs: Segments = segments(shown.prediction)
         self._end_s = float(shown.time_s[-1]) + 1 / shown.fps
-        rows = np.arange(len(shown.prediction))
-        share = np.where(
-            shown.prediction >= 0,
-            shown.probabilities[rows, shown.prediction],
-            shown.probabilities.max(axis=1),
-        )
+        share = confidence(shown.prediction, shown.probabilities)
         self._percent = np.round(100 * share).astype(int)
         self._layer = lru_cache(maxsize=2)(self._drawn)
 

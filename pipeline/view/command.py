@@ -66,5 +66,5 @@ def view(
 
 
 def _beside(shown: Shown) -> Path:
-    folder = paths.REPORTS / "view" if shown.in_dataset else shown.path.parent
+    folder = paths.VIEWS if shown.in_dataset else shown.path.parent
     return folder / f"{shown.name}.html"

@@ -19,6 +19,7 @@ from pipeline.atomic import write_text
 from pipeline.drawing.colours import class_colours, text_colour
 from pipeline.scored_video import Probabilities
 from pipeline.segments import Labels, segments
+from pipeline.view.confidence import confidence
 from pipeline.view.playable import why_not_played
 
 _SCRIPTS = ("labels.js", "keeping.js", "ribbons.js", "pointer.js", "page.js")
@@ -98,12 +99,6 @@ def write_view(view: View, path: Path) -> None:
 
 def _data(view: View, video: str) -> dict[str, Any]:
     """What the script reads: runs as starts and classes, rows as one byte per sample."""
-    rows = np.arange(len(view.prediction))
-    confidence = np.where(
-        view.prediction >= 0,
-        view.probabilities[rows, view.prediction],
-        view.probabilities.max(axis=1),
-    )
     colours = class_colours(len(view.classes))
     data: dict[str, Any] = {
         "video": video,
@@ -113,7 +108,7 @@ def _data(view: View, video: str) -> dict[str, Any]:
         "times": _times(view),
         "prediction": _runs(view.prediction),
         "truth": None if view.truth is None else _runs(view.truth),
-        "confidence": _bytes(confidence),
+        "confidence": _bytes(confidence(view.prediction, view.probabilities)),
         "attention": None,
     }
     if view.attention is not None:

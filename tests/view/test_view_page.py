@@ -109,6 +109,8 @@ def test_a_boundary_is_dragged_and_edits_are_undone_and_done_again(opened):
     after = corrected(opened)
     assert after[0][1] == after[1][0] == pytest.approx(10.5, abs=0.1)
     assert after[1:] == [(after[0][1], 16, 1), *before[2:]]
+    # The picture at the boundary is shown, and what begins there is selected.
+    assert opened.value("now") == after[0][1] and opened.value("selected") == 1
     # Further than the segment behind it: that one is swallowed.
     opened.drag(spot(opened, 16, "corrected"), spot(opened, 19, "corrected"))
     assert [phase for *_, phase in corrected(opened)] == [0, 1, 1, -1, 3]

@@ -254,15 +254,13 @@ new Pointer(bars, ribbons, {
   hover: (time) => put(byId("readout"), time === null || time > end ? "" : reading(time)),
   preview(segments, time) {
     preview = segments;
-    if (segments) put(byId("readout"), `boundary at ${clock(time)}`);
     ribbons.selected = segments ? -1 : selected;
+    if (segments) seek(time);  // the picture at the boundary tells where it belongs
     ribbons.draw();
   },
-  commit(segments) {
+  commit(segments, time) {
     preview = null;
-    const last = Math.min(segments.length - 1, Math.max(0, selected));
-    const anchor = corrections.segments[selected]?.start;
-    edit(segments, "Boundary moved.", anchor === undefined ? segments[last].start : anchor);
+    edit(segments, `Boundary moved to ${clock(time)}.`, time);
   },
 });
 ribbons.onDrawn = placeCursor;
@@ -299,5 +297,7 @@ addEventListener("keydown", (event) => {
   act();
 }, true);
 
+bars.setAttribute("aria-valuemin", start.toFixed(1));
+bars.setAttribute("aria-valuemax", end.toFixed(1));
 showSegments();
 if (corrections.restored) say("Your corrections of an earlier visit are here again.");

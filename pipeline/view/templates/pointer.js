@@ -2,7 +2,7 @@
 const REACH = { mouse: 6, pen: 10, touch: 16 };
 
 class Pointer {
-  // on: {seek(time), select(i), hover(time or null), preview(segments), commit(segments)}
+  // on: {seek(time), select(i), hover(time or null), preview(segments, time), commit(segments, time)}
   constructor(area, ribbons, on) {
     Object.assign(this, { area, ribbons, on });
     this.row = ribbons.rows.find((row) => row.editable);
@@ -70,9 +70,10 @@ class Pointer {
     const { boundary, segments, from } = this.drag;
     if (!this.drag.moved && Math.abs(place.x - from) < 2) return;
     const time = Math.round(100 * this.ribbons.time(place.x)) / 100;
-    const [first, last] = [segments[0].start, segments[segments.length - 1].end];
-    this.drag.moved = withBoundary(segments, boundary, Math.min(Math.max(time, first + 0.01), last - 0.01));
-    this.on.preview(this.drag.moved, time);
+    const first = segments[0].start + 0.01, last = segments[segments.length - 1].end - 0.01;
+    this.drag.time = Math.min(Math.max(time, first), last);
+    this.drag.moved = withBoundary(segments, boundary, this.drag.time);
+    this.on.preview(this.drag.moved, this.drag.time);
   }
 
   up(event) {
@@ -80,7 +81,7 @@ class Pointer {
     const drag = this.drag;
     this.drag = null;
     if (!drag) return;
-    if (drag.moved && event.type === "pointerup") this.on.commit(drag.moved);
+    if (drag.moved && event.type === "pointerup") this.on.commit(drag.moved, drag.time);
     else if (drag.moved) this.on.preview(null);
     else this.seek(this.place(event), true);
   }
