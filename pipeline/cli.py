@@ -195,6 +195,46 @@ def explain(
 
 
 @app.command()
+def view(
+    video: Annotated[
+        str, typer.Argument(help="A video of data/index/videos.csv, or any video file.")
+    ],
+    prediction: Annotated[
+        Path | None, typer.Option(help="Its table; else reports/predictions/VIDEO.csv.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="A table of labels; else data/index/labels.csv.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page; else beside the video or in reports/view.")
+    ] = None,
+    transcode: Annotated[
+        bool, typer.Option("--transcode", help="Play a copy in H.264, written beside the page.")
+    ] = False,
+) -> None:
+    """Write a page that plays a video with its phases and takes corrections."""
+    from pipeline.view.command import view as write_page
+
+    print(write_page(video, prediction, truth, out, transcode))
+
+
+@app.command()
+def overlay(
+    video: Annotated[
+        str, typer.Argument(help="A video of data/index/videos.csv, or any video file.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The copy, an MP4 file.")],
+    prediction: Annotated[
+        Path | None, typer.Option(help="Its table; else reports/predictions/VIDEO.csv.")
+    ] = None,
+) -> None:
+    """Burn phase, confidence and ribbon into a copy of a video."""
+    from pipeline.overlay.command import overlay as write_overlay
+
+    print(write_overlay(video, prediction, out))
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the operations go.")] = Path(
         "data/demo/operations"

@@ -29,7 +29,8 @@ def test_help_index_frames_compare_and_score_import_no_torch():
     assert run("-c", code).returncode == 0
     code = (
         "import sys, pipeline.compare.reports, pipeline.compare.comparison, "
-        "pipeline.score.scoring, pipeline.score.video_labels, pipeline.report.paper_pictures; "
+        "pipeline.score.scoring, pipeline.score.video_labels, pipeline.report.paper_pictures, "
+        "pipeline.view.command, pipeline.overlay.command; "
         "sys.exit('torch' in sys.modules)"
     )
     assert run("-c", code).returncode == 0

@@ -14,7 +14,25 @@ PACKAGE = ROOT / "pipeline"
 STAGES = ("index", "frames", "backbone", "features", "train", "evaluate")
 # Below the rooms, from top to bottom: each may import those behind it.
 LAYERS = ("drawing", "metrics", "feature_space", "postprocess", "training", "saliency", "networks")
-COMMANDS = ("compare", "score", "report", "efficiency", "explain", "predict", "probe")
+COMMANDS = (
+    "bundle",
+    "compare",
+    "compress",
+    "efficiency",
+    "explain",
+    "export",
+    "import_features",
+    "leaderboard",
+    "overlay",
+    "predict",
+    "probe",
+    "recipes",
+    "report",
+    "score",
+    "stream",
+    "tune",
+    "view",
+)
 
 
 def files_of(folder: str) -> set[Path]:
