@@ -25,9 +25,13 @@ from pipeline.sequences import Sequence as Video
 from pipeline.sequences import read_split
 from pipeline.settings import Section, read_section, read_value
 from pipeline.tables import read_phases, write_table
+from pipeline.task import read_task
 from pipeline.train import loop
 from pipeline.train.loop import Trained, initial_network, train
 from pipeline.train.params import TrainParams
+from pipeline.train.task_rules import check_training
+from pipeline.train.video_task import CODE as VIDEO_CODE
+from pipeline.train.video_task import VideoTask, video_task
 from pipeline.training.history import Epoch
 from pipeline.training.reporter import Reporter
 from pipeline.training.state import StateFile
@@ -48,19 +52,29 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     """
     kind, model = read_model()
     params = read_section(TrainParams, "train")
+    task = read_task()
+    check_training(task, params)
     check_window(kind, model, params.window)
     runtime = read_runtime()
     seed = read_value("seed", int)
-    training = read_split("train")
-    validation = [video for video in read_split("val") if (video.labels >= 0).any()]
-    classes = read_phases()
+    training, validation, classes = read_split("train"), read_split("val"), read_phases()
+    of_videos = video_task(task, training, validation) if task.of_videos else None
+    if of_videos:
+        training, validation = of_videos.training, of_videos.validation
+        classes = of_videos.classes
+        if of_videos.left_out:
+            print(f"no {task.target}, left out: {', '.join(of_videos.left_out)}")
+    else:
+        validation = [video for video in validation if (video.labels >= 0).any()]
     _check(training, validation, params)
 
     torch.set_num_threads(runtime.thread_count)
     use_deterministic_kernels()
-    network = initial_network(KINDS[kind], model, len(classes), training, seed)
+    built = of_videos.kind(KINDS[kind]) if of_videos else KINDS[kind]
+    outputs = of_videos.num_outputs if of_videos else len(classes)
+    network = initial_network(built, model, outputs, training, seed)
     _check_phases(kind, network, params)
-    name = _fingerprint(kind, model, params, seed, training, validation, classes)
+    name = _fingerprint(kind, model, params, seed, training, validation, classes, of_videos)
     store = Store("train", "safetensors")
     epochs = sum(params.of_phase(phase).epochs for phase in network.training_phases)
     with store.claimed(name):
@@ -71,16 +85,26 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
             else:
                 state = StateFile(store.path(name).with_suffix(".state"))
                 device = torch.device("cuda" if gpus(runtime) else "cpu")
-                trained = train(network, training, validation, params, seed, device, state, report)
+                loss_of = of_videos.loss(params, device) if of_videos else None
+                shown = of_videos.shown_by(report) if of_videos else report
+                trained = train(
+                    network, training, validation, params, seed, device, state, shown, loss_of
+                )
+                if of_videos:
+                    trained = of_videos.with_meaning(trained)
                 _keep(store.path(name), trained)
                 state.remove()
     write_table(pd.DataFrame([asdict(row) for row in trained.history]), curves / "history.csv")
     header = _header(kind, model, params, seed, network, training, classes, trained)
+    if of_videos:
+        header["task"] = of_videos.header()
     save_checkpoint(weights, trained.weights, header)
     best = trained.history[trained.best_epoch - 1]
-    figure = (
-        "no validation" if best.val_macro_f1 is None else f"val macro F1 {best.val_macro_f1:.3f}"
-    )
+    figure = "no validation"
+    if best.val_macro_f1 is not None:
+        figure = f"val macro F1 {best.val_macro_f1:.3f}"
+    elif best.val_loss is not None:
+        figure = f"val loss {best.val_loss:.4f}"
     kept = ", from the store" if found else ""
     return f"{weights}: {kind}, epoch {trained.best_epoch}/{len(trained.history)}, {figure}{kept}"
 
@@ -115,8 +139,12 @@ def _fingerprint(
     training: list[Video],
     validation: list[Video],
     classes: tuple[str, ...],
+    of_videos: VideoTask | None,
 ) -> str:
     """Of all that decides the weights. Names of videos do not."""
+    code = (loop, cast(ModuleType, KINDS[kind]))
+    # Trainings over frames are named as they always were.
+    task = {"task": of_videos.deciding()} if of_videos else {}
     return fingerprint(
         kind=kind,
         model=model.model_dump(),
@@ -125,8 +153,9 @@ def _fingerprint(
         training=[_identity(video) for video in training],
         validation=[_identity(video) for video in validation],
         num_classes=len(classes),
-        code=code_hash(loop, cast(ModuleType, KINDS[kind])),
+        code=code_hash(*code, *VIDEO_CODE) if of_videos else code_hash(*code),
         versions=library_versions("torch"),
+        **task,
     )
 
 

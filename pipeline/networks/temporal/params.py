@@ -10,6 +10,7 @@ from pydantic import create_model
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal import KINDS
 from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.networks.temporal.video_head import KindOfVideos
 from pipeline.settings import PARAMS, Section, check_section, read_raw_section
 
 # The recurrent networks were first: their numbers stand directly below `model`, those of every
@@ -72,4 +73,9 @@ def rebuilt(header: Mapping[str, Any]) -> TemporalModule:
     """The network, without its weights, that a header of models/temporal.safetensors describes."""
     kind = KINDS[header["kind"]]
     params = kind.Params.model_validate(header["model"])
+    task = header.get("task", {"kind": "frames"})
+    if task["kind"] == "video":
+        # A number is one output.
+        of_videos = KindOfVideos(kind, task["pooling"])
+        return of_videos.build(header["dim"], len(header["classes"]) or 1, params)
     return kind.build(header["dim"], len(header["classes"]), params)
