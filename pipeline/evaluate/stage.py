@@ -1,6 +1,5 @@
 """The evaluate stage: the test videos' metrics, predictions, pictures and the report."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import numpy as np
 import torch
 
 from pipeline import paths
-from pipeline.atomic import write_text
 from pipeline.checkpoint import read_header
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
@@ -18,18 +16,20 @@ from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, w
 from pipeline.evaluate.evidence import evidence
 from pipeline.evaluate.facts import cost_in, facts, untrained
 from pipeline.evaluate.feature_view import FeatureView, feature_view
+from pipeline.evaluate.metric_files import write_metrics
 from pipeline.evaluate.page import Errors, Page, Warnings, write_page
 from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.evaluate.pictures import write_plots, write_training_picture
 from pipeline.evaluate.predict import load_model, pooled, predict
 from pipeline.evaluate.thumbnails import thumbnails
+from pipeline.evaluate.video_stage import run_videos
 from pipeline.feature_space.projection import Kind
 from pipeline.feature_store import read_attributes
 from pipeline.metrics.boundary import boundaries_by_phase
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, headline
-from pipeline.metrics.summary import compared_values, summarise
+from pipeline.metrics.summary import summarise
 from pipeline.networks.cost import sequence_cost
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.prediction_files import write_prediction
@@ -58,6 +58,8 @@ def run(reports: Path = paths.REPORTS) -> str:
     params = read_section(EvaluateParams, "evaluate")
     device = _device()
     network, temporal = load_model(paths.TEMPORAL, device)
+    if temporal.get("task", {}).get("kind") == "video":
+        return run_videos(network, temporal, params, device, reports)
     classes, fps = _classes(temporal), temporal["fps"]
     sequences = {split: read_split(split) for split in ("val", "test")}
     scored = _predicted(sequences, network, temporal, device)
@@ -65,9 +67,7 @@ def run(reports: Path = paths.REPORTS) -> str:
         split: summarise(videos, classes, fps, params.relaxed_seconds, params.bootstrap)
         for split, videos in scored.items()
     }
-    _write_json(reports / "details.json", details)
-    kept = {split: compared_values(metrics) for split, metrics in details.items()}
-    _write_json(reports / "metrics.json", kept)
+    write_metrics(reports, details)
     for sequence in sequences["test"]:
         path = reports / "predictions" / f"{sequence.video}.csv"
         write_prediction(path, sequence.time_s, classes, scored["test"][sequence.video])
@@ -200,7 +200,3 @@ def _features(
     labelled = [s for s in test if (s.labels >= 0).any()]
     runs = worst_runs(scored, WORST_RUNS)
     return feature_view(training, labelled, runs, classes, kind, plots)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

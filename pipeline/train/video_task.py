@@ -1,8 +1,8 @@
 """Training for one answer per video: targets, loss, and what a model file says of the task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,9 +19,11 @@ from pipeline.train.params import TrainParams
 from pipeline.training import video_loss
 from pipeline.training.class_weights import class_weights
 from pipeline.training.history import Epoch
-from pipeline.training.loss import Loss
 from pipeline.training.video_loss import ScoreLoss, VideoClassLoss
 from pipeline.video_targets import check_classes, check_scores, read_column
+
+if TYPE_CHECKING:
+    from pipeline.training.loss import Loss
 
 CODE = (video_head, video_loss)
 """Behind the weights, beside the loop and the kind."""
@@ -60,7 +62,7 @@ class VideoTask:
         """A kind of temporal network that gives one answer per video."""
         return KindOfVideos(kind, self.params.pooling)
 
-    def loss(self, params: TrainParams, device: torch.device) -> Loss:
+    def loss(self, params: TrainParams, device: torch.device) -> "Loss":
         """What is trained: weighted cross-entropy, focal loss, or the squared error of a score."""
         if self.scores:
             return ScoreLoss(torch.tensor(self.scores, dtype=torch.float32, device=device))
@@ -101,45 +103,38 @@ def video_task(task: TaskParams, training: list[Video], validation: list[Video])
         PipelineError: The column is missing or does not hold what `task.scale` says, or no training
             video has a value.
     """
-    assert task.target is not None
-    column = read_column(task.target)
+    target = str(task.target)
+    column = read_column(target)
     texts = {video.video: column.get(video.video, "") for video in [*training, *validation]}
-    left_out = tuple(name for name, text in texts.items() if not text)
+    if not any(texts[video.video] for video in training):
+        raise PipelineError(f"data/index/videos.csv: no training video has a value of {target}.")
     classes: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
     mean, std = 0.0, 1.0
     if task.scale == "number":
-        found = check_scores(task.target, texts)
-        learnt = [found[video.video] for video in training if video.video in found]
-        if len(set(learnt)) < 2:
-            raise PipelineError(
-                f"params.yaml: task.target: found {task.target!r}, of which the training videos "
-                f"have the values {', '.join(f'{v:g}' for v in sorted(set(learnt))) or '(none)'}; "
-                "two or more are needed."
-            )
-        mean, std = float(np.mean(learnt)), float(np.std(learnt))
+        found = check_scores(target, texts)
+        mean, std = _statistics(target, [found[v.video] for v in training if v.video in found])
         different = sorted(set(found.values()))
-        scores = tuple((value - mean) / std for value in different)
-        number = {video: different.index(value) for video, value in found.items()}
+        scores = tuple((score - mean) / std for score in different)
+        number = {video: different.index(score) for video, score in found.items()}
     else:
-        classes = check_classes(task.target, task.scale, list(texts.values()))
+        classes = check_classes(target, task.scale, list(texts.values()))
         number = {video: classes.index(text) for video, text in texts.items() if text}
-        if not any(video.video in number for video in training):
-            raise PipelineError(
-                f"data/index/videos.csv: no training video has a value of {task.target}."
-            )
+    left_out = tuple(name for name, text in texts.items() if not text)
 
-    def with_target(videos: Sequence[Video]) -> list[Video]:
+    def with_target(videos: list[Video]) -> list[Video]:
         known = [video for video in videos if video.video in number]
         return [replace(video, target=VideoTarget(number[video.video])) for video in known]
 
-    return VideoTask(
-        task,
-        with_target(training),
-        with_target(validation),
-        classes,
-        scores,
-        mean,
-        std,
-        left_out,
-    )
+    found_in = with_target(training), with_target(validation)
+    return VideoTask(task, *found_in, classes, scores, mean, std, left_out)
+
+
+def _statistics(target: str, scores: list[float]) -> tuple[float, float]:
+    """Mean and standard deviation (ddof = 0) of the training videos' scores."""
+    if len(set(scores)) < 2:
+        raise PipelineError(
+            f"params.yaml: task.target: found {target!r}, which is {scores[0]:g} for every "
+            "training video; two values or more are needed."
+        )
+    return float(np.mean(scores)), float(np.std(scores))
