@@ -97,7 +97,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     write_table(pd.DataFrame([asdict(row) for row in trained.history]), curves / "history.csv")
     header = _header(kind, model, params, seed, network, training, classes, trained)
     if of_videos:
-        header["task"] = of_videos.header()
+        header |= {"task": of_videos.header(), "train": of_videos.deciding_of(params)}
     save_checkpoint(weights, trained.weights, header)
     best = trained.history[trained.best_epoch - 1]
     figure = "no validation"
@@ -148,7 +148,7 @@ def _fingerprint(
     return fingerprint(
         kind=kind,
         model=model.model_dump(),
-        train=params.deciding(),
+        train=of_videos.deciding_of(params) if of_videos else params.deciding(),
         seed=seed,
         training=[_identity(video) for video in training],
         validation=[_identity(video) for video in validation],

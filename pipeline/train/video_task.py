@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CODE = (video_head, video_loss)
 """Behind the weights, beside the loop and the kind."""
 
+_OF_CLASSES = ("loss", "label_smoothing", "focal_gamma", "class_weights")
+
 
 @dataclass(frozen=True)
 class VideoTask:
@@ -71,6 +73,11 @@ class VideoTask:
         return VideoClassLoss(
             weights.float().to(device), params.loss, params.label_smoothing, params.focal_gamma
         )
+
+    def deciding_of(self, params: TrainParams) -> dict[str, Any]:
+        """The keys of `train` that decide the weights: a score has no loss of classes."""
+        unread = _OF_CLASSES if self.scores else ()
+        return {key: value for key, value in params.deciding().items() if key not in unread}
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights beyond the videos: for a fingerprint."""
