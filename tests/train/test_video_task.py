@@ -12,9 +12,12 @@ from video_project import change_column, experience, make_project, settings
 
 from pipeline.all_params import check_params
 from pipeline.checkpoint import read_header
+from pipeline.compare.reports import read_report
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage as evaluate
 from pipeline.evaluate.predict import load_model
+from pipeline.report.paper_pictures import write_paper_pictures
+from pipeline.report.summary import describe
 from pipeline.score.video_labels import score_videos
 from pipeline.sequences import read_split
 from pipeline.train import stage
@@ -49,6 +52,10 @@ def test_a_planted_skill_is_found_and_reported(labels):
     assert list(table) == ["video", "truth", "prediction", "p_1", "p_2"] and len(table) >= 15
     # The command `score` makes the same of this file.
     assert score_videos(ANSWERS, ANSWERS)["accuracy"]["value"] == test["accuracy"]["value"]
+    assert "Balanced accuracy" in describe({"test": test})
+    for command in (lambda: write_paper_pictures({"test": test}), lambda: read_report(".")):
+        with pytest.raises(PipelineError, match="one answer per video"):
+            command()
     page = Path("reports/index.html").read_text()
     assert page.count('<figure class="ribbon"') == len(table)
     assert "Phacoemulsif" in page and "/secret/place" not in page

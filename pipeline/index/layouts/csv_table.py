@@ -69,7 +69,7 @@ def read(root: Path, probes: Probes) -> Dataset:
     dataset.phases = tuple(phases)
     if "split" in (reader.fieldnames or []):
         if dataset.split is not None:
-            raise PipelineError(
+            dataset.problems.append(
                 f"{table} and {root / TABLE}: both have a column `split`. Keep one of them."
             )
         dataset.split = _splits(rows, table, dataset)
