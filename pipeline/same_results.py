@@ -32,7 +32,7 @@ SAME_RESULTS: dict[str, str] = {
     "f18f5f8ccee2587f32d5dded373837b2d26a0f56a672423d7cf1f92e08b7fa76": (
         "e635d401fdada35f1614b12ebd03efdb5451a1f9474c1b3400cf98290f476948"
     ),
-    # The training of temporal networks came to offer more losses, schedules, averages, variants, and
+    # The training of temporal networks came to offer more losses, schedules, averages, variants and
     # one answer per video.
     # train rnn
     "352d434c70f4f8a581adcccacfeace89588331f787789bf7b1cb72291dd2522b": (

@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.evaluate.predict import check_features
+from pipeline.metrics.bootstrap import every_video_once
+from pipeline.metrics.ranking import ranking_in_draws
 from pipeline.metrics.video_level import summarise_videos
-from pipeline.metrics.video_scores import summarise_scores
+from pipeline.metrics.video_scores import spearman_in_draws, summarise_scores
 from pipeline.networks.temporal.video_head import VideoHead
 from pipeline.sequences import Sequence as VideoSequence
 from pipeline.video_targets import ordered
@@ -120,3 +122,29 @@ def summarise_answers(
         num_draws,
         is_ordered,
     )
+
+
+def told_by_length(answers: Sequence[Answer], classes: Sequence[str], is_ordered: bool) -> str:
+    """How well the length of the videos alone ranks them, as text: what a model has to beat.
+
+    The skilled are quicker, and a network that sees whole videos sees how long they are.
+
+    Args:
+        answers: One per video.
+        classes: Names in class order; none for a score.
+        is_ordered: Whether the order of the classes means something.
+
+    Returns:
+        ROC AUC for two classes, else Spearman's rho; empty for more classes without an order, and
+        where all videos are of one class or length.
+    """
+    truth = np.array([a.truth for a in answers])
+    length = np.array([float(len(a.attention)) for a in answers])
+    once = every_video_once(len(answers))
+    if len(classes) == 2:
+        area = float(ranking_in_draws(truth == 1, length, once)[0][0])
+        return "" if np.isnan(area) else f"ROC AUC {max(area, 1 - area):.3f}"
+    if classes and not is_ordered:
+        return ""
+    rho = float(spearman_in_draws(length, truth, once)[0])
+    return "" if np.isnan(rho) else f"Spearman's rho {rho:.3f}"

@@ -31,6 +31,7 @@ class VideoPage:
         skipped: Damaged videos that were left out, with reasons.
         left_out: Test videos without a value.
         unseen: Classes that training never saw.
+        by_length: How well the length of the videos alone ranks them; empty where it cannot.
         details: The group `test` of reports/details.json.
         classes: Names in class order; none for a score.
         answers: Of the test videos, the worst first.
@@ -46,6 +47,7 @@ class VideoPage:
     skipped: Sequence[tuple[str, str]]
     left_out: Sequence[str]
     unseen: Sequence[str]
+    by_length: str
     details: Mapping[str, Any]
     classes: Sequence[str]
     answers: Sequence[Answer]

@@ -17,7 +17,13 @@ from pipeline.evaluate.metric_files import write_metrics
 from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.evaluate.pictures import write_training_picture
-from pipeline.evaluate.video_answers import Answer, answer, classes_of, summarise_answers
+from pipeline.evaluate.video_answers import (
+    Answer,
+    answer,
+    classes_of,
+    summarise_answers,
+    told_by_length,
+)
 from pipeline.evaluate.video_page import VideoPage, write_video_page
 from pipeline.feature_store import read_attributes
 from pipeline.metrics.headline import as_text, headline
@@ -106,6 +112,7 @@ def run_videos(
         skipped=list(read_skipped(paths.FEATURES).itertuples(index=False, name=None)),
         left_out=[s.video for s in sequences["test"] if not column.get(s.video)],
         unseen=[name for name in classes if name not in temporal["classes"]],
+        by_length=told_by_length(answers["test"], classes, task.scale == "ordinal"),
         details=details["test"],
         classes=classes,
         answers=worst,

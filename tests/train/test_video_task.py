@@ -16,6 +16,7 @@ from pipeline.compare.reports import read_report
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage as evaluate
 from pipeline.evaluate.predict import load_model
+from pipeline.evaluate.video_answers import Answer, told_by_length
 from pipeline.report.paper_pictures import write_paper_pictures
 from pipeline.report.summary import describe
 from pipeline.score.video_labels import score_videos
@@ -158,3 +159,13 @@ def test_params_that_do_not_fit_stop_the_first_stage(workplace, task, message):
     Path("params.yaml").write_text(section.sub(f"task: {task}\n", text))
     with pytest.raises(PipelineError, match=message):
         check_params()
+
+
+def test_the_report_says_what_the_length_of_the_videos_alone_would_achieve():
+    def answers(truth, lengths):
+        return [Answer("a", t, 0, None, np.ones(n)) for t, n in zip(truth, lengths, strict=True)]
+
+    assert told_by_length(answers([1, 0, 1, 0], [3, 9, 4, 8]), "ab", False) == "ROC AUC 1.000"
+    assert told_by_length(answers([1, 0, 2], [4, 9, 3]), "abc", True) == "Spearman's rho -1.000"
+    assert told_by_length(answers([1, 0, 2], [4, 9, 3]), "abc", False) == ""
+    assert told_by_length(answers([1, 0, 1, 0], [5, 5, 5, 5]), "ab", False) == "ROC AUC 0.500"
