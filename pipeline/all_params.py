@@ -23,7 +23,9 @@ from pipeline.postprocess.params import PostprocessParams
 from pipeline.result_store import store_root
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import Section, read_all
+from pipeline.task import TaskParams
 from pipeline.train.params import TrainParams
+from pipeline.train.task_rules import check_training
 
 _NETWORKS = Path(__file__).parent / "networks"
 
@@ -37,6 +39,7 @@ class AllParams(Section):
     frames: FramesParams
     backbone: BackboneParams
     features: FeaturesParams
+    task: TaskParams = TaskParams()
     model: dict[str, Any]
     train: TrainParams
     postprocess: PostprocessParams = PostprocessParams()
@@ -103,6 +106,7 @@ def check_params(path: Path = PARAMS) -> AllParams:
         PipelineError: Names every key that is wrong, what was found and what is allowed.
     """
     params = read_all(AllParams, path)
+    check_training(params.task, params.train, path)
     checked = _what_networks_check(params)
     remembered = store_root() / "checked_params"
     if not remembered.is_file() or remembered.read_text(encoding="utf-8") != checked:

@@ -31,10 +31,10 @@ class FrameTarget:
 
 @dataclass(frozen=True)
 class VideoTarget:
-    """One class for the whole video, such as the surgeon's skill.
+    """One class or score for the whole video, such as the surgeon's skill.
 
     Attributes:
-        class_number: From 0.
+        class_number: From 0; of a score, its number among those that occur.
     """
 
     class_number: int
@@ -85,13 +85,9 @@ class Sequence:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The class of each frame, (T,), -1 where unlabelled.
-
-        Raises:
-            ValueError: The target is one class for the whole video.
-        """
-        if not isinstance(self.target, FrameTarget):
-            raise ValueError(f"{self.video}: has one class for the whole video, none per frame")
+        """The class of each frame, (T,), -1 where unlabelled; (1,) where the video has one."""
+        if isinstance(self.target, VideoTarget):
+            return np.array([self.target.class_number], dtype=np.int64)
         return self.target.classes
 
 

@@ -101,6 +101,11 @@ def _details(files: "AbstractFileSystem", path: str, name: str) -> dict[str, Any
         )
     try:
         test: dict[str, Any] = json.loads(_text(files, path, name))["test"]
+        if "videos" in test and "label_fps" not in test and "frames" not in test:
+            raise PipelineError(
+                f"{name}: holds one answer per video, but phases are compared here. Use `dvc "
+                "metrics diff`."
+            )
         float(test["label_fps"])
     except (json.JSONDecodeError, KeyError, TypeError):
         raise PipelineError(

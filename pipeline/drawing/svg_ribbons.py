@@ -92,6 +92,31 @@ def ribbon_of(name: str, video: ScoredVideo, fps: float, num_classes: int) -> Ri
     )
 
 
+def attention_ribbon(
+    name: str, phases: Labels, weights: NDArray[np.floating], fps: float, num_phases: int
+) -> Ribbon:
+    """Draw how much each frame of a video counts, below its phases where they are labelled.
+
+    Args:
+        name: Of the video.
+        phases: (T,) classes, -1 where unlabelled.
+        weights: (T,) sum 1; the highest part of the video reaches the top.
+        fps: Frames per second.
+        num_phases: Of all videos, for the colours.
+    """
+    edges = _edges(len(weights))
+    means = np.add.reduceat(weights, edges[:-1]) / np.diff(edges)
+    return Ribbon(
+        video=name,
+        accuracy=None,
+        num_frames=len(weights),
+        rows={"phases": _row(phases, num_phases)} if (phases >= 0).any() else {},
+        confidence=_area([round(100 * float(mean)) for mean in means / means.max()], len(weights)),
+        ticks=_ticks(len(weights) / fps),
+        readout={},
+    )
+
+
 def worst_first(ribbons: Sequence[Ribbon]) -> list[Ribbon]:
     """By accuracy, lowest on top; videos without a label at the end."""
     return sorted(

@@ -10,6 +10,7 @@ from pipeline.metrics.keys import is_in, value_at
 from pipeline.metrics.spread import mean_and_deviation
 from pipeline.metrics.summary import summarise
 from pipeline.metrics.table import METRICS, Metric
+from pipeline.metrics.video_level import VIDEO_METRICS
 from pipeline.metrics.wording import with_deviation, written
 from pipeline.scored_video import ScoredVideo
 from pipeline.sequences import Sequence as VideoSequence
@@ -139,7 +140,9 @@ def parts_table(of: str, parts: Mapping[str, Mapping[str, Any]]) -> PartsTable:
         parts: What summarise returned, by fold or seed. A fold without labels has no metrics.
     """
     shown: list[Metric] = [
-        row for row in METRICS if row.kept and any(is_in(p, row.key) for p in parts.values())
+        row
+        for row in (*METRICS, *VIDEO_METRICS)
+        if row.kept and any(is_in(p, row.key) for p in parts.values())
     ]
     return PartsTable(
         of=of,

@@ -100,28 +100,13 @@ class Page:
 
 def write_page(page: Page, path: Path) -> None:
     """Write the page with its pictures, style and script inside."""
-    environment = Environment(
-        loader=PackageLoader("pipeline.evaluate", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": wording.percent,
-        "seconds": wording.seconds,
-        "clock": clock,
-        "picture": _inline,
-        "shade": _shade,
-        "json": _script_data,
-    }
+    environment = page_environment()
     environment.globals |= {
         "written": lambda key: wording.written(metric(key), value_at(page.details, key)),
         "interval": lambda key: wording.interval(
             metric(key), *(value_at(page.details, end) for end in interval_keys(key))
         ),
         "label": lambda key: metric(key).label,
-        "raw": lambda name: Markup(_source(environment, name)),
     }
     colours = class_colours(len(page.classes))
     text = environment.get_template("page.html.jinja").render(
@@ -139,6 +124,27 @@ def write_page(page: Page, path: Path) -> None:
         },
     )
     write_text(path, text + "\n")
+
+
+def page_environment() -> Environment:
+    """The templates, with what every page needs of them."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.evaluate", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": wording.percent,
+        "seconds": wording.seconds,
+        "clock": clock,
+        "picture": _inline,
+        "shade": _shade,
+        "json": _script_data,
+    }
+    environment.globals |= {"raw": lambda name: Markup(_source(environment, name))}
+    return environment
 
 
 def _source(environment: Environment, name: str) -> str:

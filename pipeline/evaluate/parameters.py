@@ -10,6 +10,7 @@ from pathlib import PureWindowsPath
 from typing import Any
 
 from pipeline.evaluate.params import EvaluateParams
+from pipeline.task import TaskParams
 
 _OF_TEMPORAL = ("frames", "features", "model", "train")
 # What the schemes of cross-validation read.
@@ -48,6 +49,9 @@ def shown_parameters(
         tree["model"] = _with_kind(temporal["kind"], tree["model"])
     if "postprocess" in temporal:
         tree["postprocess"] = temporal["postprocess"]["params"]
+    if "task" in temporal:
+        # Mean and standard deviation of a score are no parameters.
+        tree["task"] = {k: v for k, v in temporal["task"].items() if k in TaskParams.model_fields}
     if "seed" in temporal:
         tree["seed"] = temporal["seed"]
     tree["evaluate"] = params.model_dump()

@@ -12,7 +12,6 @@ from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.params import rebuilt
-from pipeline.postprocess.applied import processed
 from pipeline.scored_video import Probabilities, ScoredVideo
 from pipeline.segments import Labels
 from pipeline.sequences import Sequence
@@ -35,6 +34,21 @@ def predict(
     Raises:
         PipelineError: The features come from another backbone or rate than the network's.
     """
+    check_features(header, sequence)
+    features = torch.from_numpy(sequence.features).float()[None].to(device)
+    mask = torch.ones(features.shape[:2], dtype=torch.bool, device=device)
+    outputs = network(features, mask)
+    probabilities = outputs.logits[-1][0].float().softmax(dim=1).cpu().numpy()  # (T, C)
+    prediction = probabilities.argmax(axis=1).astype(np.int64)
+    return ScoredVideo(sequence.labels, prediction, probabilities)
+
+
+def check_features(header: Mapping[str, Any], sequence: Sequence) -> None:
+    """Refuse features that are not those the network was trained on.
+
+    Raises:
+        PipelineError: They come from another backbone or rate.
+    """
     width = header["dim"]
     found = (sequence.weights_hash, sequence.features.shape[1], sequence.fps)
     if found != (header["weights_hash"], width, header["fps"]):
@@ -43,11 +57,6 @@ def predict(
             f"{found[0][:12]}, but {paths.TEMPORAL} was trained on {width}-d at "
             f"{header['fps']:g} fps from {header['weights_hash'][:12]}. Run `dvc repro`."
         )
-    features = torch.from_numpy(sequence.features).float()[None].to(device)
-    mask = torch.ones(features.shape[:2], dtype=torch.bool, device=device)
-    outputs = network(features, mask)
-    probabilities, prediction = processed(outputs.logits[-1][0], header)
-    return ScoredVideo(sequence.labels, prediction, probabilities)
 
 
 def pooled(videos: Mapping[str, ScoredVideo]) -> tuple[Labels, Labels, Probabilities]:

@@ -1,6 +1,5 @@
 """The evaluate stage: the test videos' metrics, predictions, pictures and the report."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import numpy as np
 import torch
 
 from pipeline import paths
-from pipeline.atomic import write_text
 from pipeline.checkpoint import read_header
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
@@ -25,19 +23,20 @@ from pipeline.evaluate.folds import (
     read_test_videos,
     scored_parts,
 )
+from pipeline.evaluate.metric_files import write_metrics
 from pipeline.evaluate.page import Errors, Page, Warnings, write_page
 from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.evaluate.pictures import write_plots, write_training_picture
 from pipeline.evaluate.predict import load_model, pooled, predict
 from pipeline.evaluate.thumbnails import thumbnails
+from pipeline.evaluate.video_stage import run_videos
 from pipeline.feature_space.projection import Kind
 from pipeline.feature_store import read_attributes
 from pipeline.metrics.boundary import boundaries_by_phase
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, headline
-from pipeline.metrics.spread import spread
-from pipeline.metrics.summary import compared_values, summarise
+from pipeline.metrics.summary import summarise
 from pipeline.networks.cost import sequence_cost
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.ensemble import chosen
@@ -68,6 +67,8 @@ def run(reports: Path = paths.REPORTS) -> str:
     params = read_section(EvaluateParams, "evaluate")
     device = _device()
     network, temporal = load_model(paths.TEMPORAL, device)
+    if temporal.get("task", {}).get("kind") == "video":
+        return run_videos(network, temporal, params, device, reports)
     classes, fps = _classes(temporal), temporal["fps"]
     tests = read_test_videos(temporal)
     sequences = {"test": [test.sequence for test in tests]}
@@ -91,10 +92,7 @@ def run(reports: Path = paths.REPORTS) -> str:
         for split, videos in scored.items()
     }
     parts = scored_parts(tests, scored["test"], scored_by, temporal, params.relaxed_seconds)
-    _write_json(reports / "details.json", details | parts)
-    kept = {split: compared_values(metrics) for split, metrics in details.items()}
-    kept |= {of: spread(found.values()) for of, found in parts.items()}
-    _write_json(reports / "metrics.json", kept)
+    write_metrics(reports, details, parts)
     for sequence in sequences["test"]:
         path = reports / "predictions" / f"{sequence.video}.csv"
         write_prediction(path, sequence.time_s, classes, scored["test"][sequence.video])
@@ -243,7 +241,3 @@ def _features(
     labelled = [s for s in test if (s.labels >= 0).any()]
     runs = worst_runs(scored, WORST_RUNS)
     return feature_view(training, labelled, runs, classes, kind, plots)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.metrics.keys import is_in, value_at
 from pipeline.metrics.table import METRICS, Metric
+from pipeline.metrics.video_level import VIDEO_METRICS
 from pipeline.metrics.wording import interval, with_deviation
 
 
@@ -26,7 +27,7 @@ class Line:
 
 def headline(details: Mapping[str, Any]) -> list[Line]:
     """The headline of a split, from its group of reports/details.json."""
-    return lines_of([metric for metric in METRICS if metric.kept], details)
+    return lines_of([metric for metric in (*METRICS, *VIDEO_METRICS) if metric.kept], details)
 
 
 def lines_of(metrics: Sequence[Metric], details: Mapping[str, Any]) -> list[Line]:

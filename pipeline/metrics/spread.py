@@ -4,11 +4,15 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean, stdev
 from typing import Any
 
-from pipeline.metrics.keys import nested, value_at
+from pipeline.metrics.keys import is_in, nested, value_at
 from pipeline.metrics.table import METRICS
+from pipeline.metrics.video_level import VIDEO_METRICS
 
-KEPT = tuple(row for row in METRICS if row.kept and row.key.startswith("frame."))
-"""Those in reports/metrics.json: of the headline the ones by frame, for it holds 30 values."""
+KEPT = (
+    *(row for row in METRICS if row.kept and row.key.startswith("frame.")),
+    *(row for row in VIDEO_METRICS if row.kept),
+)
+"""Those in reports/metrics.json: of phases the ones by frame, for it holds 30 values."""
 
 
 def mean_and_deviation(
@@ -32,5 +36,7 @@ def spread(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """`mean` and `std` over parts of the metrics of KEPT, each with the nested keys of a split."""
     known, flat = list(parts), {}
     for row in KEPT:
+        if not any(is_in(part, row.key) for part in known):
+            continue
         flat[f"mean.{row.key}"], flat[f"std.{row.key}"] = mean_and_deviation(known, row.key)
     return nested(flat)

@@ -7,6 +7,7 @@ from pipeline.metrics.bootstrap import draw_videos, every_video_once, interval
 from pipeline.metrics.keys import interval_keys, is_in, nested, value_at
 from pipeline.metrics.measure import measure
 from pipeline.metrics.table import METRICS
+from pipeline.metrics.video_level import VIDEO_METRICS
 from pipeline.scored_video import ScoredVideo
 
 
@@ -55,13 +56,13 @@ def compared_values(details: Mapping[str, Any]) -> dict[str, Any]:
     """The few values of a split that people compare: what goes into reports/metrics.json.
 
     Args:
-        details: What summarise returned.
+        details: What summarise returned, or summarise_videos or summarise_scores.
 
     Returns:
-        The same nested keys, of the metrics that table.py keeps.
+        The same nested keys, of the metrics that their tables keep.
     """
     flat = {}
-    for metric in METRICS:
+    for metric in (*METRICS, *VIDEO_METRICS):
         ends = metric.interval_keys if metric.kept == "interval" else ()
         for key in (metric.key, *ends) if metric.kept else ():
             if is_in(details, key):

@@ -16,14 +16,20 @@ from pipeline.metrics.frame import confusion, nan_mean, nan_std, scores, summed
 from pipeline.metrics.keys import interval_keys, nested
 from pipeline.metrics.ranking import ranking_in_draws
 from pipeline.metrics.table import Metric
+from pipeline.metrics.video_scores import quadratic_kappa, spearman_in_draws
 from pipeline.segments import Labels
 
 Floats = NDArray[np.float64]
 
 VIDEO_METRICS: tuple[Metric, ...] = (
-    Metric("accuracy.value", "Accuracy", "Share of videos with the right class."),
-    Metric("balanced_accuracy.value", "Balanced accuracy", "Mean recall over the classes."),
-    Metric("f1.value", "F1, mean over classes", "Mean F1 over the classes."),
+    Metric("accuracy.value", "Accuracy", "Share of videos with the right class.", kept="interval"),
+    Metric(
+        "balanced_accuracy.value",
+        "Balanced accuracy",
+        "Mean recall over the classes.",
+        kept="value",
+    ),
+    Metric("f1.value", "F1, mean over classes", "Mean F1 over the classes.", kept="interval"),
     Metric("f1_positive.value", "F1 of the second class", "Of two classes, F1 of the second one."),
     Metric(
         "roc_auc.value",
@@ -31,6 +37,7 @@ VIDEO_METRICS: tuple[Metric, ...] = (
         "Of the second class for two, else the mean over one class against the rest.",
         unit="ratio",
         digits=3,
+        kept="value",
     ),
     Metric(
         "average_precision.value",
@@ -39,9 +46,44 @@ VIDEO_METRICS: tuple[Metric, ...] = (
         unit="ratio",
         digits=3,
     ),
+    Metric(
+        "spearman.value",
+        "Spearman's rho",
+        "Rank correlation of truth and prediction, for ordered classes of truth and expected class "
+        "(the mean of the class numbers, weighted by their probabilities).",
+        unit="ratio",
+        digits=3,
+        kept="interval",
+    ),
+    Metric(
+        "kappa.value",
+        "Quadratic weighted kappa",
+        "Agreement of ordered classes beyond chance; an error counts by its distance squared.",
+        unit="ratio",
+        digits=3,
+        kept="value",
+    ),
+    Metric(
+        "mae.value",
+        "Mean absolute error",
+        "Of a score, in its own unit.",
+        unit="ratio",
+        better="lower",
+        digits=2,
+        kept="interval",
+    ),
+    Metric(
+        "rmse.value",
+        "Root mean squared error",
+        "Of a score, in its own unit; large errors weigh more.",
+        unit="ratio",
+        better="lower",
+        digits=2,
+        kept="value",
+    ),
     Metric("surgeons.accuracy.mean", "Accuracy over surgeons", "Mean of each surgeon's accuracy."),
 )
-"""The table of these metrics, apart from table.py, so that no stage depends on it."""
+"""The table of these metrics, apart from table.py, which is for one label per frame."""
 
 
 def summarise_videos(
@@ -51,6 +93,7 @@ def summarise_videos(
     classes: Sequence[str],
     surgeons: Sequence[str] | None,
     num_draws: int,
+    is_ordered: bool = False,
 ) -> dict[str, Any]:
     """Every metric of a task with one label per video.
 
@@ -61,13 +104,15 @@ def summarise_videos(
         classes: C names; of two, the second one is the positive one.
         surgeons: (V,) who operated; None: no accuracy by surgeon.
         num_draws: Of the bootstrap over videos; 0 leaves the intervals out.
+        is_ordered: Whether the order of the classes means something.
 
     Returns:
         accuracy, balanced_accuracy, f1 (macro), f1_positive (two classes only), roc_auc and
         average_precision (of the positive class for two, else macro over one against the rest),
-        each with value, ci_low and ci_high; confusion.<true>.<predicted> in videos; and
-        surgeons.accuracy with mean and std (ddof = 1) over surgeons, lowest and highest, and
-        accuracy and videos of each. Fractions; None where undefined.
+        of ordered classes spearman and kappa, each with value, ci_low and ci_high;
+        confusion.<true>.<predicted> in videos; and surgeons.accuracy with mean and std (ddof = 1)
+        over surgeons, lowest and highest, and accuracy and videos of each. Fractions; None where
+        undefined.
     """
     one_hot = np.eye(len(classes), dtype=np.int64)
     matrices = one_hot[truth][:, :, None] * one_hot[prediction][:, None, :]  # (V, C, C)
@@ -92,6 +137,14 @@ def summarise_videos(
         known = probabilities
         add("roc_auc", lambda draws: _one_against_the_rest(truth, known, draws)[0])
         add("average_precision", lambda draws: _one_against_the_rest(truth, known, draws)[1])
+    if is_ordered:
+        expected = (
+            prediction.astype(np.float64)
+            if probabilities is None
+            else probabilities @ np.arange(len(classes))
+        )
+        add("spearman", lambda draws: spearman_in_draws(truth.astype(float), expected, draws))
+        add("kappa", lambda draws: quadratic_kappa(total(draws)))
     result = nested(flat)
     counts = confusion(truth, prediction, len(classes))
     result["confusion"] = {

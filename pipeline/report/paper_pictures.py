@@ -27,8 +27,13 @@ def write_paper_pictures(details: Mapping[str, Any], folder: Path = paths.PAPER)
         The folder.
 
     Raises:
-        PipelineError: There are no predictions.
+        PipelineError: There are no predictions, or none of phases.
     """
+    if "label_fps" not in details["test"]:
+        raise PipelineError(
+            f"{paths.DETAILS}: holds one answer per video; the pictures are of phases. Use the "
+            "tables of reports/plots and reports/predictions/videos.csv."
+        )
     files = sorted(paths.PREDICTIONS.glob("*.csv"))
     videos = {path.stem: read_prediction(path, str(path)) for path in files}
     if not videos:

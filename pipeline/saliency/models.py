@@ -47,7 +47,7 @@ def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL
 
     Raises:
         PipelineError: One is missing or damaged, or the temporal model was trained on another
-            backbone's features.
+            backbone's features, or it predicts no phases.
     """
     tensors, described = load_checkpoint(backbone)
     weights, header = load_checkpoint(temporal)
@@ -57,6 +57,11 @@ def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL
         raise PipelineError(
             f"{backbone}: holds backbone {weights_hash[:12]}, but {temporal} was trained on "
             f"features of {header['weights_hash'][:12]}. Run `dvc repro`."
+        )
+    if header.get("task", {}).get("kind") == "video":
+        raise PipelineError(
+            f"{temporal}: gives one answer per video, but what is explained here are phases of "
+            "frames. reports/index.html shows where the answer of each test video came from."
         )
     network = rebuilt(header)
     network.load_state_dict(weights)

@@ -39,7 +39,7 @@ def augment(
     """A random part of the video, at another speed and shifted, with noise and gaps.
 
     Args:
-        video: Features (T, D) and labels (T,).
+        video: Features (T, D) and labels (T,), or (1,) of the whole video.
         seed: The same seed, the same result.
         params: How much of what.
         mean: (D,) of the features: what dropped ones are set to.
@@ -48,7 +48,8 @@ def augment(
     # A stream for each: one setting does not shift what another draws.
     of_rows, of_noise, of_features, of_frames = np.random.default_rng(seed).spawn(4)
     rows = drawn_rows(len(video), params, of_rows)
-    if (video.labels[rows] == UNLABELLED).all():
+    labels = np.broadcast_to(video.labels, len(video))
+    if (labels[rows] == UNLABELLED).all():
         rows = np.arange(len(video))  # nothing could be learnt from a part without labels
     features = video.features[rows]
     if params.noise:
@@ -60,7 +61,7 @@ def augment(
     if params.frame_dropout:
         lost = of_frames.random(len(features)) < params.frame_dropout
         features = np.where(lost[:, None], mean, features)
-    return Variant(features, video.labels[rows])
+    return Variant(features, labels[rows])
 
 
 def drawn_rows(

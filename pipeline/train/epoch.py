@@ -11,13 +11,13 @@ from pipeline.train.batches import collate
 from pipeline.training.cross_entropy import UNLABELLED
 from pipeline.training.history import Epoch, validated
 from pipeline.training.optimizers import step
-from pipeline.training.sequence_loss import SequenceLoss
 
 if TYPE_CHECKING:
     from pipeline.sequences import Sequence as Video
     from pipeline.train.augment import Variant
     from pipeline.train.params import TrainParams
     from pipeline.train.resident import OnDevice
+    from pipeline.training.loss import Loss
 
 # Padded to the longest. A processor is quicker with one recurrent video at a time.
 _VALIDATED_AT_ONCE = {"cpu": 1, "cuda": 16}
@@ -27,7 +27,7 @@ def train_epoch(
     network: TemporalModule,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[list["Video | Variant | OnDevice"]],
-    loss_of: SequenceLoss,
+    loss_of: "Loss",
     params: "TrainParams",
 ) -> float:
     """One step for every `params.accumulate` windows with labels; the mean of their losses.
@@ -76,7 +76,7 @@ def train_epoch(
 def validate(
     network: TemporalModule,
     validation: Sequence["Video | OnDevice"],
-    loss_of: SequenceLoss,
+    loss_of: "Loss",
     params: "TrainParams",
     row: Epoch,
 ) -> Epoch:

@@ -1,26 +1,28 @@
 """The header of models/temporal.safetensors: all that leads from a raw video to predictions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from pipeline.task import TaskParams
 from pipeline.train.loop import Trained
 from pipeline.train.members import Member, Training
 
-_OF_MEMBER = ("seed", "epochs", "best_epoch", "classes_seen")
+# `task` holds the mean and deviation of the scores of one fold.
+_OF_MEMBER = ("seed", "epochs", "best_epoch", "classes_seen", "task")
 
 
-def header_of(task: Training, classes: Sequence[str], trained: Trained) -> dict[str, Any]:
+def header_of(task: Training, trained: Trained) -> dict[str, Any]:
     """The network, what its features are made from, and how its weights came about.
 
     Args:
         task: What was trained.
-        classes: Names in class order.
         trained: The result.
     """
-    first = task.training[0]
-    seen = {int(label) for video in task.training for label in np.unique(video.labels)}
+    videos, classes = task.videos, task.videos.classes
+    first = videos.training[0]
+    seen = {int(label) for video in videos.training for label in np.unique(video.labels)}
     return {
         # The groups of parameters behind the features: frames, features, backbone.
         **first.recipe,
@@ -34,9 +36,10 @@ def header_of(task: Training, classes: Sequence[str], trained: Trained) -> dict[
         "weights_hash": first.weights_hash,
         "fps": first.fps,
         "seed": task.seed,
-        "train": task.params.deciding(),
+        "train": task.deciding,
         "epochs": len(trained.history),
         "best_epoch": trained.best_epoch,
+        **({"task": videos.of_videos.header()} if videos.of_videos else {}),
     }
 
 
@@ -55,11 +58,16 @@ def header_of_all(headers: Mapping[Member, dict[str, Any]], seed: int) -> dict[s
     seeds = list(dict.fromkeys(member.seed for member in headers))
     return {
         **{key: value for key, value in first.items() if key not in _OF_MEMBER},
+        **({"task": _in_common(first["task"])} if "task" in first else {}),
         "classes_seen": [name for name in first["classes"] if name in seen],
         "seed": seed,
         "train": first["train"] | ({"seeds": seeds} if seeds != [seed] else {}),
         "members": [
-            {"fold": member.fold} | {key: header[key] for key in _OF_MEMBER}
+            {"fold": member.fold} | {key: header[key] for key in _OF_MEMBER if key in header}
             for member, header in headers.items()
         ],
     }
+
+
+def _in_common(task: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in task.items() if key in TaskParams.model_fields}

@@ -25,6 +25,7 @@ from pipeline.training.weight_average import WeightAverage
 if TYPE_CHECKING:  # where features, labels and parameters are read from decides no weight
     from pipeline.sequences import Sequence as Video
     from pipeline.train.params import TrainParams
+    from pipeline.training.loss import Loss
 
 _ADVICE = "Lower train.lr, or set train.precision: 32-true."
 
@@ -67,6 +68,7 @@ def train(
     device: torch.device,
     state: StateFile,
     on_epoch: Callable[[Epoch], None],
+    loss_of: "Loss | None" = None,
 ) -> Trained:
     """Train until the monitored validation value is no longer better, or for all epochs.
 
@@ -85,15 +87,13 @@ def train(
         device: Where to train.
         state: Where the state is kept meanwhile, and read from if it is there.
         on_epoch: Called with each row of the curves, also with those of a resumed state.
+        loss_of: On the device; None: that of `params` over frames.
 
     Raises:
         PipelineError: A loss is not finite.
     """
-    labels = np.concatenate([video.labels for video in training])
-    weights = torch.tensor(class_weights(params.class_weights, labels, network.num_classes))
-    loss_of = SequenceLoss(
-        weights.float().to(device), params.loss, params.label_smoothing, params.focal_gamma
-    )
+    if loss_of is None:
+        loss_of = _loss_over_frames(training, network.num_classes, params, device)
     # Before optimizer and state: moments do not follow their parameters to another device.
     network.to(device)
     # Variants are made by the processor.
@@ -165,3 +165,13 @@ def train(
         network.load_state_dict(best)
     best_row = begun[-1] + best_epoch(history[begun[-1] :], params.monitor)
     return Trained(best, best_row, history)
+
+
+def _loss_over_frames(
+    training: Sequence["Video"], num_classes: int, params: "TrainParams", device: torch.device
+) -> SequenceLoss:
+    labels = np.concatenate([video.labels for video in training])
+    weights = torch.tensor(class_weights(params.class_weights, labels, num_classes))
+    return SequenceLoss(
+        weights.float().to(device), params.loss, params.label_smoothing, params.focal_gamma
+    )

@@ -1,7 +1,7 @@
 """One training of the temporal network: what decides it, found in the store or made."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,8 @@ from pipeline.train import loop
 from pipeline.train.end_to_end import begin_from_backbone
 from pipeline.train.loop import Trained, initial_network, train
 from pipeline.train.params import TrainParams
+from pipeline.train.video_task import CODE as VIDEO_CODE
+from pipeline.train.videos import Videos
 from pipeline.training.history import Epoch
 from pipeline.training.reporter import Reporter
 from pipeline.training.state import StateFile, Tensors
@@ -59,28 +61,31 @@ class Training:
         model: The numbers of that kind.
         params: The section `train`.
         seed: Of everything random.
-        training: Videos to learn from.
-        validation: Labelled videos to choose the weights by.
-        num_classes: C.
+        videos: To learn from and to choose by, and what is asked of them.
     """
 
     kind: str
     model: Section
     params: TrainParams
     seed: int
-    training: Sequence[Video]
-    validation: Sequence[Video]
-    num_classes: int
+    videos: Videos
 
     @cached_property
     def network(self) -> TemporalModule:
         """With initial weights, and those of the last epoch after a training."""
-        network = initial_network(
-            KINDS[self.kind], self.model, self.num_classes, self.training, self.seed
-        )
+        kind, of_videos, training = KINDS[self.kind], self.videos.of_videos, self.videos.training
+        built = of_videos.kind(kind) if of_videos else kind
+        outputs = of_videos.num_outputs if of_videos else len(self.videos.classes)
+        network = initial_network(built, self.model, outputs, training, self.seed)
         if self.params.end_to_end:
-            begin_from_backbone(network, self.kind, self.model, self.training[0].weights_hash)
+            begin_from_backbone(network, self.kind, self.model, training[0].weights_hash)
         return network
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """The keys of the section `train` that decide the weights."""
+        of_videos = self.videos.of_videos
+        return of_videos.deciding_of(self.params) if of_videos else self.params.deciding()
 
     @property
     def fingerprint(self) -> str:
@@ -88,18 +93,22 @@ class Training:
 
         Initial weights follow from the seed, but for those that come from the backbone stage.
         """
-        end_to_end = self.params.end_to_end
+        end_to_end, of_videos = self.params.end_to_end, self.videos.of_videos
         initial = {"initial": tensors_hash(self.network.state_dict())} if end_to_end else {}
+        code = (loop, cast(ModuleType, KINDS[self.kind]))
+        # Trainings over frames are named as they always were.
+        task = {"task": of_videos.deciding()} if of_videos else {}
         return fingerprint(
             kind=self.kind,
             model=self.model.model_dump(),
-            train=self.params.deciding() | initial,
+            train=self.deciding | initial,
             seed=self.seed,
-            training=[_identity(video) for video in self.training],
-            validation=[_identity(video) for video in self.validation],
-            num_classes=self.num_classes,
-            code=code_hash(loop, cast(ModuleType, KINDS[self.kind])),
+            training=[_identity(video) for video in self.videos.training],
+            validation=[_identity(video) for video in self.videos.validation],
+            num_classes=len(self.videos.classes),
+            code=code_hash(*code, *VIDEO_CODE) if of_videos else code_hash(*code),
             versions=library_versions("torch"),
+            **task,
         )
 
 
@@ -129,16 +138,21 @@ def trained(
             if found:
                 return _read(store.used(found_as), report), True
             state = StateFile(store.path(found_as).with_suffix(".state"))
+            device = torch.device("cuda" if gpus(runtime) else "cpu")
+            of_videos = task.videos.of_videos
             result = train(
                 task.network,
-                task.training,
-                task.validation,
+                task.videos.training,
+                task.videos.validation,
                 task.params,
                 task.seed,
-                torch.device("cuda" if gpus(runtime) else "cpu"),
+                device,
                 state,
-                report,
+                of_videos.shown_by(report) if of_videos else report,
+                of_videos.loss(task.params, device) if of_videos else None,
             )
+            if of_videos:
+                result = of_videos.with_meaning(result)
             _keep(store.path(found_as), result)
             state.remove()
     return result, False

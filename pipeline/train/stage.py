@@ -16,15 +16,16 @@ from pipeline.networks.temporal.params import check_window, read_model
 from pipeline.paths import TEMPORAL, TRAIN_REPORT
 from pipeline.postprocess.params import read_postprocess
 from pipeline.runtime import read_runtime
-from pipeline.sequences import Sequence as Video
-from pipeline.sequences import read_split
 from pipeline.settings import read_section, read_value
-from pipeline.tables import read_folds, read_phases, write_table
+from pipeline.tables import read_folds, write_table
+from pipeline.task import read_task
 from pipeline.train.header import header_of, header_of_all
 from pipeline.train.loop import Trained
 from pipeline.train.members import Member, Training, history_of, tensors_of, trained
 from pipeline.train.params import TrainParams
 from pipeline.train.postfit import Fold, check_postprocess, fitted
+from pipeline.train.task_rules import check_training
+from pipeline.train.videos import read_videos
 
 
 def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
@@ -44,9 +45,10 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     kind, model = read_model()
     params = read_section(TrainParams, "train")
     postprocess = read_postprocess()
+    task = read_task()
+    check_training(task, params)
     check_window(kind, model, params.window)
     runtime = read_runtime()
-    classes = read_phases()
     keep_freed_memory()
     torch.set_num_threads(runtime.thread_count)
     use_deterministic_kernels()
@@ -58,22 +60,22 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     found: list[bool] = []
     trained_folds: list[Fold] = []
     for fold in folds:
-        training, validation = _read_videos(params, fold)
-        check_postprocess(postprocess, training, validation)
+        videos = read_videos(task, params, fold, folds)
+        check_postprocess(postprocess, videos.training, videos.validation)
         networks: list[TemporalModule] = []
         for member in (Member(fold, seed) for seed in seeds):
-            task = Training(kind, model, params, member.seed, training, validation, len(classes))
-            _check_phases(task)
+            training = Training(kind, model, params, member.seed, videos)
+            _check_phases(training)
             folder = curves if alone else curves / member.folder
             results[member], was_there = trained(
-                task, runtime, folder, "train" if alone else f"train {member}:"
+                training, runtime, folder, "train" if alone else f"train {member}:"
             )
-            headers[member] = header_of(task, classes, results[member])
+            headers[member] = header_of(training, results[member])
             found.append(was_there)
-            task.network.load_state_dict(results[member].weights)
-            networks.append(task.network)
+            training.network.load_state_dict(results[member].weights)
+            networks.append(training.network)
         network = networks[0] if len(networks) == 1 else Ensemble(networks)
-        trained_folds.append(Fold(fold, network, training, validation))
+        trained_folds.append(Fold(fold, network, videos.training, videos.validation))
     fit = fitted(postprocess, trained_folds)
     write_table(history_of(results), curves / "history.csv")
     if alone:
@@ -87,9 +89,14 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
 def _summary(results: list[Trained]) -> str:
     best = [result.history[result.best_epoch - 1].val_macro_f1 for result in results]
     known = [value for value in best if value is not None]
-    figure = f"val macro F1 {fmean(known):.3f}" if known else "no validation"
+    losses = [result.history[result.best_epoch - 1].val_loss for result in results]
+    figure = "no validation"
+    if known:
+        figure = f"val macro F1 {fmean(known):.3f}"
+    elif None not in losses:
+        figure = f"val loss {fmean(loss for loss in losses if loss is not None):.4f}"
     if len(results) > 1:
-        return f"{len(results)} members, {'mean ' if known else ''}{figure}"
+        return f"{len(results)} members, {'' if figure == 'no validation' else 'mean '}{figure}"
     return f"epoch {results[0].best_epoch}/{len(results[0].history)}, {figure}"
 
 
@@ -99,30 +106,10 @@ def _from_store(found: list[bool]) -> str:
     return ", from the store" if all(found) else f", {sum(found)} from the store"
 
 
-def _read_videos(params: TrainParams, fold: int | None) -> tuple[list[Video], list[Video]]:
-    """Training videos, and validation videos with labels."""
-    training = read_split("train", fold=fold)
-    validation = [v for v in read_split("val", fold=fold) if (v.labels >= 0).any()]
-    where = "" if fold is None else f"fold {fold}: "
-    if not training:
-        raise PipelineError(f"data/index/splits.csv: {where}no readable video in train.")
-    if not any((video.labels >= 0).any() for video in training):
-        raise PipelineError(
-            f"data/index/labels.csv: {where}no frame of the training videos is labelled."
-        )
-    if not validation and params.early_stop:
-        raise PipelineError(
-            f"data/index/splits.csv: {where}no readable video in val has a label, but "
-            f"train.early_stop is {params.early_stop}. Give val a video (split in params.yaml), or "
-            "set train.early_stop: 0, which trains all epochs and keeps the last weights."
-        )
-    return training, validation
-
-
-def _check_phases(task: Training) -> None:
-    for name in task.params.phases:
-        if name not in task.network.training_phases:
+def _check_phases(training: Training) -> None:
+    for name in training.params.phases:
+        if name not in training.network.training_phases:
             raise PipelineError(
-                f"params.yaml: train.phases: found {name}, but model.kind: {task.kind} is trained "
-                f"in {', '.join(task.network.training_phases)}."
+                f"params.yaml: train.phases: found {name}, but model.kind: {training.kind} is "
+                f"trained in {', '.join(training.network.training_phases)}."
             )

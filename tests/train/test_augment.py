@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.networks.temporal.standardise import Standardise
-from pipeline.sequences import FrameTarget, Sequence
+from pipeline.sequences import FrameTarget, Sequence, VideoTarget
 from pipeline.train.augment import augment, drawn_rows
 from pipeline.train.batches import batches, bucketed, shuffled
 from pipeline.train.params import AugmentParams, TrainParams
@@ -156,3 +156,12 @@ def test_buckets_and_their_order_are_drawn_from_the_seed():
     assert {frozenset(b) for b in one} != {frozenset(b) for b in other}
     longest = [max(LENGTHS[n] for n in b) for b in one]
     assert longest != sorted(longest)
+
+
+def test_every_part_of_a_video_keeps_the_one_class_of_the_whole():
+    whole = Sequence("a", video().features, VideoTarget(2), video().time_s, 1.0, "w", "f")
+    params = AugmentParams(crop=0.3, speed=0.2, shift=2, frame_dropout=0.2)
+    found = [augment(whole, seed, params, MEAN, STD) for seed in range(10)]
+    assert len({len(variant) for variant in found}) > 1
+    for variant in found:
+        assert len(variant.labels) == len(variant) and (variant.labels == 2).all()

@@ -2,6 +2,9 @@
 
 Runs: `video,start_s,end_s,phase`. Frames: `video,frame,phase`, numbered from 0 as the video shows
 them. Either may have a column `split`. Classes are numbered in order of first appearance.
+
+A table videos.csv beside it may tell more of each video (video_table.py). With it alone no frame is
+labelled.
 """
 
 import csv
@@ -17,6 +20,7 @@ from pipeline.index.layouts.dataset import (
     find_videos,
     runs_of_frames,
 )
+from pipeline.index.layouts.video_table import TABLE, read_video_table
 from pipeline.index.probe import Probe
 
 _RUNS = ["video", "start_s", "end_s", "phase"]
@@ -32,6 +36,17 @@ def read(root: Path, probes: Probes) -> Dataset:
     """
     dataset = Dataset(find_videos(root))
     table = _table(root)
+    told = (root / TABLE).is_file() and table != root / TABLE
+    if told:
+        read_video_table(root / TABLE, dataset)
+        if table is None:
+            return dataset
+    if table is None:
+        raise PipelineError(
+            f"{root}: expected one table of labels, phases.csv, with the header "
+            f"{','.join(_RUNS)!r}, or {TABLE} with what is told of whole videos; found "
+            f"{', '.join(path.name for path in _tables(root)) or 'none'}."
+        )
     with table.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         header = [name for name in reader.fieldnames or [] if name != "split"]
@@ -53,6 +68,10 @@ def read(root: Path, probes: Probes) -> Dataset:
             phases.setdefault(row["phase"])
     dataset.phases = tuple(phases)
     if "split" in (reader.fieldnames or []):
+        if dataset.split is not None:
+            dataset.problems.append(
+                f"{table} and {root / TABLE}: both have a column `split`. Keep one of them."
+            )
         dataset.split = _splits(rows, table, dataset)
     for video, path in dataset.paths.items():
         if video not in good:
@@ -73,19 +92,24 @@ def read(root: Path, probes: Probes) -> Dataset:
     return dataset
 
 
-def _table(root: Path) -> Path:
-    """`phases.csv`, `labels.csv`, or the only CSV of the folder."""
+def _table(root: Path) -> Path | None:
+    """`phases.csv`, `labels.csv`, or the only CSV of the folder; None where there is none."""
     for name in ("phases.csv", "labels.csv"):
         if (root / name).is_file():
             return root / name
-    tables = sorted(root.glob("[!.]*.csv"))
-    if len(tables) != 1:
-        found = ", ".join(table.name for table in tables) or "none"
-        raise PipelineError(
-            f"{root}: expected one table of labels, phases.csv, with the header "
-            f"{','.join(_RUNS)!r}; found {found}."
-        )
-    return tables[0]
+    tables = _tables(root)
+    return tables[0] if len(tables) == 1 else None
+
+
+def _tables(root: Path) -> list[Path]:
+    """The CSVs of a folder that may hold labels of frames."""
+    found = sorted(root.glob("[!.]*.csv"))
+    return [path for path in found if path.name != TABLE or _has_labels(path)]
+
+
+def _has_labels(table: Path) -> bool:
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        return "phase" in next(csv.reader(file), [])
 
 
 def _problem(row: dict[str, str], per_frame: bool, dataset: Dataset) -> str:

@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.networks.temporal import KINDS
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.ensemble import Ensemble
+from pipeline.networks.temporal.video_head import KindOfVideos
 from pipeline.settings import PARAMS, Section, check_section, read_raw_section
 
 # The recurrent networks were first: their numbers stand directly below `model`, those of every
@@ -118,8 +119,11 @@ def rebuilt(header: Mapping[str, Any]) -> TemporalModule:
     """
     kind = KINDS[header["kind"]]
     params = kind.Params.model_validate(header["model"])
+    task = header.get("task", {"kind": "frames"})
+    built = KindOfVideos(kind, task["pooling"]) if task["kind"] == "video" else kind
 
     def build() -> TemporalModule:
-        return kind.build(header["dim"], len(header["classes"]), params)
+        # A number is one output.
+        return built.build(header["dim"], len(header["classes"]) or 1, params)
 
     return Ensemble([build() for _ in header["members"]]) if "members" in header else build()

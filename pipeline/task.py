@@ -1,0 +1,53 @@
+"""The section `task` of params.yaml: a phase per frame, or one answer per video."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from pipeline.settings import PARAMS, Section, check_section, read_params
+
+Pooling = Literal["attention", "mean", "last"]
+Scale = Literal["nominal", "ordinal", "number"]
+
+
+class TaskParams(Section):
+    """What is predicted; docs/tasks.md has the same with examples.
+
+    Attributes:
+        kind: The phase of each frame, or one answer for the whole video, such as the surgeon's
+            skill.
+        target: For `video`, the column of data/index/videos.csv that is predicted.
+        scale: For `video`. nominal: the values are classes. ordinal: classes in the order of their
+            numbers, scored as such too. number: a score, predicted by regression.
+        pooling: For `video`, how the frames become one: weights that are learnt, their mean, or the
+            last one alone.
+    """
+
+    kind: Literal["frames", "video"] = "frames"
+    target: str | None = None
+    scale: Scale = "nominal"
+    pooling: Pooling = "attention"
+
+    @model_validator(mode="after")
+    def _a_video_has_a_target(self) -> Self:
+        if self.kind == "video" and not self.target:
+            raise ValueError(
+                "kind is video, but target names no column. Set target to a column of "
+                "data/index/videos.csv, such as experience"
+            )
+        return self
+
+    @property
+    def of_videos(self) -> bool:
+        """Whether there is one answer per video."""
+        return self.kind == "video"
+
+
+def read_task(path: Path = PARAMS) -> TaskParams:
+    """The section `task`; without one, the phase of each frame is predicted.
+
+    Raises:
+        PipelineError: It has an unknown key or an impossible value.
+    """
+    return check_section(TaskParams, "task", read_params(path).get("task") or {}, path)
