@@ -17,6 +17,7 @@ from pipeline.clips import clips_of
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.features.params import FeaturesParams
 from pipeline.frames.params import FramesParams
+from pipeline.index.layouts import GIVEN_FEATURES
 from pipeline.index.params import DataParams, SplitParams
 from pipeline.paths import PARAMS
 from pipeline.result_store import store_root
@@ -48,6 +49,11 @@ class AllParams(Section):
                 f"split.scheme: {self.split.scheme} gives no validation videos here, but "
                 f"train.early_stop is {self.train.early_stop}. Give it some, or set "
                 "train.early_stop: 0, which trains all epochs and keeps the last weights"
+            )
+        if self.data.layout in GIVEN_FEATURES and self.backbone.mode != "frozen":
+            raise ValueError(
+                f"backbone.mode is {self.backbone.mode}, but data.layout: {self.data.layout} "
+                "brings its features itself: there are no frames to train with. Set it to frozen"
             )
         finetune = self.backbone.finetune
         if self.backbone.finetunes and finetune.early_stop and not self.split.has_validation:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.evaluate.parameters import flat_parameters
+from pipeline.given_features import NETWORK
 from pipeline.networks.cost import Cost
 from pipeline.tables import read_splits
 
@@ -26,23 +27,28 @@ def facts(
     """
     counts = read_splits()["split"].value_counts()
     videos = ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "val", "test"))
-    weights = backbone["weights"]
-    if "weights_sha256" in backbone:
-        weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
-    cnn = f"{backbone['name']}, weights {weights}{training_of(backbone)}"
-    if backbone_cost is not None:
-        cnn += f"; {_cost(backbone_cost)}"
     return [
         ("Data", f"layout {parameters['data.layout']}"),
         ("Split", f"{parameters['split.scheme']}: {videos} videos"),
         ("Phases", ", ".join(temporal["classes"])),
         ("Frames", f"{temporal['fps']:g} per second of video"),
-        ("Backbone", cnn),
+        ("Backbone", _network(backbone, backbone_cost)),
         ("Temporal model", f"{temporal['kind']}, {_listed(temporal['model'])}; {_cost(head_cost)}"),
         ("Looks into the future", "no (causal)" if temporal["causal"] else "yes (offline)"),
         ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
         ("Weights kept", f"epoch {temporal['best_epoch']} of {temporal['epochs']}"),
     ]
+
+
+def _network(backbone: Mapping[str, Any], cost: Cost | None) -> str:
+    """Which network made the features."""
+    if backbone["name"] == NETWORK:
+        return "none here: the data set brings its features itself"
+    weights = backbone["weights"]
+    if "weights_sha256" in backbone:
+        weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
+    network = f"{backbone['name']}, weights {weights}{training_of(backbone)}"
+    return network if cost is None else f"{network}; {_cost(cost)}"
 
 
 def training_of(backbone: Mapping[str, Any]) -> str:

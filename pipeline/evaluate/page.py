@@ -51,6 +51,7 @@ class Errors:
         matrix: (C, C) test frames by true class (rows) and predicted class (columns).
         pairs: Most confused pairs of phases.
         near: Errors around transitions.
+        without_frames: Whether there are no frames to show, because features were given.
         runs: Longest wrong runs, each with its frames and a picture of where in its middle frame
             the predicted phase came from, where these are there.
         boundaries: Transitions by the phase that they enter.
@@ -59,6 +60,7 @@ class Errors:
     matrix: NDArray[np.int64]
     pairs: Sequence[ConfusedPair]
     near: NearTransitions
+    without_frames: bool
     runs: Sequence[tuple[WrongRun, Sequence[Thumbnail], Thumbnail | None]]
     boundaries: Sequence[EnteredPhase]
 

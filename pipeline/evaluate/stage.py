@@ -26,6 +26,7 @@ from pipeline.evaluate.predict import load_model, pooled, predict
 from pipeline.evaluate.thumbnails import thumbnails
 from pipeline.feature_space.projection import Kind
 from pipeline.feature_store import read_attributes
+from pipeline.given_features import NETWORK
 from pipeline.metrics.boundary import boundaries_by_phase
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, headline
@@ -92,7 +93,7 @@ def run(reports: Path = paths.REPORTS) -> str:
         ribbons=worst_first(
             [ribbon_of(name, v, fps, len(classes)) for name, v in scored["test"].items()]
         ),
-        errors=_errors(scored["test"], classes, fps),
+        errors=_errors(scored["test"], classes, fps, backbone["name"] == NETWORK),
         features=_features(sequences["test"], scored["test"], classes, params.map, plots),
         pictures={
             "training": plots / "training.png",
@@ -169,7 +170,9 @@ def _warnings(
     )
 
 
-def _errors(test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float) -> Errors:
+def _errors(
+    test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float, without_frames: bool
+) -> Errors:
     videos = list(test.values())
     truth, prediction, _ = pooled(test)
     matrix = confusion(truth, prediction, len(classes))
@@ -181,6 +184,7 @@ def _errors(test: Mapping[str, ScoredVideo], classes: Sequence[str], fps: float)
         matrix=matrix,
         pairs=confused_pairs(matrix, CONFUSED_PAIRS),
         near=near_transitions(videos, fps, NEAR_S),
+        without_frames=without_frames,
         runs=[(run, shown[run], heat.get(run)) for run in runs],
         boundaries=boundaries_by_phase([(v.truth, v.prediction) for v in videos], classes, fps),
     )

@@ -36,6 +36,8 @@ def split_videos(params: SplitParams, dataset: Dataset, seed: int) -> dict[str, 
         splits = _listed(params, videos)
     elif params.scheme == "random":
         splits = _drawn(params, videos, seed)
+    elif params.scheme == "bundles":
+        splits = _bundled(params, dataset, seed)
     else:
         splits = _protocol(params.scheme, videos)
     for needed in ("train", "test"):
@@ -68,6 +70,21 @@ def _drawn(params: SplitParams, videos: list[str], seed: int) -> dict[str, str]:
         video: "test" if drawn < tests else "val" if drawn < tests + vals else "train"
         for drawn, video in enumerate(order)
     }
+
+
+def _bundled(params: SplitParams, dataset: Dataset, seed: int) -> dict[str, str]:
+    """A published split, with validation videos drawn from those of its training."""
+    if params.bundle not in dataset.bundles:
+        found = ", ".join(str(number) for number in sorted(dataset.bundles)) or "none"
+        raise PipelineError(
+            f"params.yaml: split.bundle: found {params.bundle}. Allowed, by the files of splits/: "
+            f"{found}. Other data sets have no bundles; set split.scheme to lists or random."
+        )
+    splits = dict(dataset.bundles[params.bundle])
+    training = sorted(video for video, split in splits.items() if split == "train")
+    random.Random(derived_seed(seed, "split")).shuffle(training)
+    vals = max(1, round(len(training) * params.val_share)) if params.val_share else 0
+    return splits | {video: "val" for video in training[:vals]}
 
 
 def _protocol(scheme: str, videos: list[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The index stage: data.root to the tables of data/index."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,13 +10,14 @@ from pipeline.errors import PipelineError
 from pipeline.index.backbone_tables import write_backbone_tables
 from pipeline.index.known_files import KnownFiles
 from pipeline.index.layouts import layout_of
-from pipeline.index.layouts.dataset import Dataset
+from pipeline.index.layouts.dataset import Dataset, Probes
 from pipeline.index.params import DataParams, SplitParams
 from pipeline.index.probe import Probe
 from pipeline.index.splits import split_videos
 from pipeline.runtime import read_runtime
 from pipeline.settings import read_section, read_value
 from pipeline.tables import INDEX, write_table
+from pipeline.timebase import exact_fps
 
 
 def run(output: Path = INDEX) -> str:
@@ -37,6 +39,8 @@ def run(output: Path = INDEX) -> str:
         row = {"video": video, "path": path.relative_to(root).as_posix(), "sha256": hashes[path]}
         found = asdict(probes[video])
         del found["frame_times_s"]
+        if video in dataset.given:
+            found |= {"width": math.nan, "height": math.nan}  # written as empty
         extra = {name: values.get(video, "") for name, values in dataset.columns.items()}
         rows.append(row | found | extra)
     write_table(pd.DataFrame(rows), output / "videos.csv")
@@ -87,7 +91,7 @@ def survey() -> tuple[float, int, list[str]]:
 def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], dict[str, str], list[str]]:
     """The dataset, what is in its videos, its splits, and notes for the user."""
     data = read_section(DataParams, "data")
-    dataset = layout_of(data.layout).read(Path(data.root), files.probe)
+    dataset = layout_of(data.layout).read(Path(data.root), _probes(files, data))
     if dataset.problems:
         count = len(dataset.problems)
         raise PipelineError(
@@ -95,8 +99,18 @@ def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], dict[str, str],
             + "\n".join(f"  {problem}" for problem in dataset.problems)
         )
     splits = split_videos(read_section(SplitParams, "split"), dataset, read_value("seed", int))
-    probes = {video: files.probe(dataset.paths[video]) for video in splits}
+    probes = {
+        video: dataset.given.get(video) or files.probe(dataset.paths[video]) for video in splits
+    }
     return dataset, probes, splits, dataset.notes + _notes(dataset, probes, splits)
+
+
+def _probes(files: KnownFiles, data: DataParams) -> Probes:
+    """What tells a layout about a file: its packets, or the rate that params.yaml gives."""
+    if data.fps is None:
+        return files.probe
+    given = Probe(fps=round(float(exact_fps(data.fps)), 6))
+    return lambda _: given
 
 
 def _notes(dataset: Dataset, probes: dict[str, Probe], splits: dict[str, str]) -> list[str]:

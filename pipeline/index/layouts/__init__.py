@@ -14,8 +14,12 @@ LAYOUTS = {
     "cholec80": "cholec80",
     "cataract101": "cataract101",
     "csv": "csv_table",
+    "mstcn": "mstcn",
 }
 """`data.layout` to the module that reads it."""
+
+GIVEN_FEATURES = ("mstcn",)
+"""Layouts that bring features in place of videos."""
 
 
 class Layout(Protocol):
