@@ -17,12 +17,13 @@ from pipeline.clips import clips_of
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.features.params import FeaturesParams
 from pipeline.frames.params import FramesParams
-from pipeline.index.layouts import GIVEN_FEATURES
+from pipeline.index.layouts import GIVEN_FEATURES, IMAGES
 from pipeline.index.params import DataParams, SplitParams
 from pipeline.paths import PARAMS
 from pipeline.result_store import store_root
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import Section, read_all
+from pipeline.task import TaskParams
 from pipeline.train.params import TrainParams
 
 _NETWORKS = Path(__file__).parent / "networks"
@@ -37,6 +38,7 @@ class AllParams(Section):
     frames: FramesParams
     backbone: BackboneParams
     features: FeaturesParams
+    task: TaskParams = TaskParams()
     model: dict[str, Any]
     train: TrainParams
     evaluate: EvaluateParams
@@ -54,6 +56,17 @@ class AllParams(Section):
             raise ValueError(
                 f"backbone.mode is {self.backbone.mode}, but data.layout: {self.data.layout} "
                 "brings its features itself: there are no frames to train with. Set it to frozen"
+            )
+        if self.task.of_images != (self.data.layout in IMAGES):
+            raise ValueError(
+                f"task.kind is {self.task.kind}, but data.layout: {self.data.layout} has "
+                f"{'videos' if self.task.of_images else 'single images'}. Set task.kind: "
+                f"{'frames' if self.task.of_images else 'images'}, or another layout"
+            )
+        if self.task.of_images and self.backbone.clip is not None:
+            raise ValueError(
+                "backbone.clip is given, but task.kind: images has no frames before an image. "
+                "Set it to null"
             )
         finetune = self.backbone.finetune
         if self.backbone.finetunes and finetune.early_stop and not self.split.has_validation:
@@ -96,18 +109,24 @@ def check_params(path: Path = PARAMS) -> AllParams:
 
 def _check_networks(params: AllParams, path: Path) -> None:
     from pipeline.backbone.preconditions import check_backbone, check_features_crop
-    from pipeline.networks.temporal.params import check_window, read_model
+    from pipeline.networks.temporal.params import (
+        check_sees_single_frames,
+        check_window,
+        read_model,
+    )
 
     check_backbone(params.backbone)
     check_features_crop(params.backbone, params.features.crop)
     kind, numbers = read_model(params.model, path)
     check_window(kind, numbers, params.train.window, path)
+    if params.task.of_images:
+        check_sees_single_frames(kind, numbers, path)
 
 
 def _what_networks_check(params: AllParams) -> str:
     """A hash of the values that the networks check, and of the code that does it."""
-    values = [params.model, params.backbone.model_dump(), params.train.window]
-    values.append(params.features.crop)
+    values: list[Any] = [params.model, params.backbone.model_dump(), params.train.window]
+    values += [params.features.crop, params.task.kind]
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for file in sorted(_NETWORKS.rglob("*.py")):
         digest.update(file.read_bytes())

@@ -18,6 +18,7 @@ from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, w
 from pipeline.evaluate.evidence import evidence
 from pipeline.evaluate.facts import cost_in, facts, untrained
 from pipeline.evaluate.feature_view import FeatureView, feature_view
+from pipeline.evaluate.images import report_images
 from pipeline.evaluate.page import Errors, Page, Warnings, write_page
 from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
@@ -40,6 +41,7 @@ from pipeline.sequences import Sequence as VideoSequence
 from pipeline.sequences import read_split
 from pipeline.settings import read_section, read_value
 from pipeline.tables import read_masked, read_phases, read_skipped
+from pipeline.task import read_task
 
 NEAR_S = 10
 """Errors this near to a transition are counted by themselves."""
@@ -60,6 +62,8 @@ def run(reports: Path = paths.REPORTS) -> str:
     device = _device()
     network, temporal = load_model(paths.TEMPORAL, device)
     classes, fps = _classes(temporal), temporal["fps"]
+    if read_task().of_images:
+        return report_images(reports, params, network, temporal, classes, device)
     sequences = {split: read_split(split) for split in ("val", "test")}
     scored = _predicted(sequences, network, temporal, device)
     details = {

@@ -16,9 +16,11 @@ from pipeline.frame_store import FrameFile
 from pipeline.frames.container import Extraction, write_container
 from pipeline.frames.decode import versions
 from pipeline.frames.given import write_given
+from pipeline.frames.images import write_images
 from pipeline.frames.params import FramesParams
 from pipeline.frames.recipe import recipe, write_recipe
 from pipeline.given_features import are_given, table_of
+from pipeline.image_tables import read_images
 from pipeline.paths import FRAMES, INDEX
 from pipeline.progress import Progress
 from pipeline.result_store import Store, fingerprint
@@ -45,6 +47,9 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
     if are_given(videos):
         return write_given(videos, params, output)
     table_of(output).unlink(missing_ok=True)
+    images = read_images(index) if (index / "images.csv").is_file() else None
+    if images is not None and len(images):
+        return write_images(images, params, output)
     asked = {}
     if (clip := read_clip()) is not None:
         asked = {"sample_fps": str(params.rate), "clip": clip.model_dump()}

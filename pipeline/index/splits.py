@@ -29,7 +29,8 @@ def split_videos(params: SplitParams, dataset: Dataset, seed: int) -> dict[str, 
         if dataset.split is None:
             raise PipelineError(
                 "params.yaml: split.scheme: found column, but the labels table has no column "
-                "`split`. Add it, or set split.scheme to lists or random."
+                "`split`, or images no folders train, val and test. Add it, or set split.scheme "
+                "to lists or random."
             )
         splits = dataset.split
     elif params.scheme == "lists":
@@ -40,10 +41,11 @@ def split_videos(params: SplitParams, dataset: Dataset, seed: int) -> dict[str, 
         splits = _bundled(params, dataset, seed)
     else:
         splits = _protocol(params.scheme, videos)
+    what = "image" if dataset.are_images else "video"
     for needed in ("train", "test"):
         if needed not in splits.values():
             raise PipelineError(
-                f"split.scheme {params.scheme}: no video in {needed}. Found "
+                f"split.scheme {params.scheme}: no {what} in {needed}. Found "
                 f"{', '.join(videos[:8])}{', ...' if len(videos) > 8 else ''}."
             )
     return {video: splits[video] for video in videos if video in splits}

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import PipelineError
+from pipeline.image_tables import COLUMNS as IMAGE_COLUMNS
 from pipeline.index.backbone_tables import write_backbone_tables
+from pipeline.index.images import note_of_copies, pack
 from pipeline.index.known_files import KnownFiles
 from pipeline.index.layouts import layout_of
 from pipeline.index.layouts.dataset import Dataset, Probes
@@ -31,12 +33,25 @@ def run(output: Path = INDEX) -> str:
     """
     with KnownFiles() as files:
         dataset, probes, splits, notes = _read(files)
-        hashes = files.sha256([dataset.paths[video] for video in splits], read_runtime().progress)
-    root = Path(read_value("data.root", str))
+        root, mode = Path(read_value("data.root", str)), read_runtime().progress
+        images = pd.DataFrame(columns=list(IMAGE_COLUMNS))
+        if dataset.are_images:
+            packed = pack(dataset, splits, root, files, mode)
+            dataset, splits, hashes, images = (
+                packed.dataset,
+                packed.splits,
+                packed.hashes,
+                packed.images,
+            )
+            probes = dataset.given
+            notes += note_of_copies(images)
+        else:
+            found_hashes = files.sha256([dataset.paths[video] for video in splits], mode)
+            hashes = {video: found_hashes[dataset.paths[video]] for video in splits}
     rows = []
     for video in splits:
         path = dataset.paths[video]
-        row = {"video": video, "path": path.relative_to(root).as_posix(), "sha256": hashes[path]}
+        row = {"video": video, "path": path.relative_to(root).as_posix(), "sha256": hashes[video]}
         found = asdict(probes[video])
         del found["frame_times_s"]
         if video in dataset.given:
@@ -57,6 +72,7 @@ def run(output: Path = INDEX) -> str:
         pd.DataFrame(list(splits.items()), columns=["video", "split"]), output / "splits.csv"
     )
     write_table(pd.DataFrame({"phase": list(dataset.phases)}), output / "phases.csv")
+    write_table(images, output / "images.csv")
     tools = [
         (video, time_s, *present)
         for video in splits
@@ -68,10 +84,11 @@ def run(output: Path = INDEX) -> str:
     )
     write_backbone_tables(output)
     counts = pd.Series(list(splits.values())).value_counts()
+    if len(images):
+        counts = images["video"].map(splits).value_counts()
+    what = f"{len(images)} images" if len(images) else f"{len(splits)} videos"
     summary = ", ".join(f"{counts.get(name, 0)} {name}" for name in ("train", "val", "test"))
-    return "\n".join(
-        [*(f"note: {note}" for note in notes), f"{output}: {len(splits)} videos: {summary}"]
-    )
+    return "\n".join([*(f"note: {note}" for note in notes), f"{output}: {what}: {summary}"])
 
 
 def survey() -> tuple[float, int, list[str]]:
@@ -99,9 +116,11 @@ def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], dict[str, str],
             + "\n".join(f"  {problem}" for problem in dataset.problems)
         )
     splits = split_videos(read_section(SplitParams, "split"), dataset, read_value("seed", int))
-    probes = {
-        video: dataset.given.get(video) or files.probe(dataset.paths[video]) for video in splits
-    }
+    probes = {}
+    if not dataset.are_images:
+        probes = {
+            video: dataset.given.get(video) or files.probe(dataset.paths[video]) for video in splits
+        }
     return dataset, probes, splits, dataset.notes + _notes(dataset, probes, splits)
 
 
