@@ -7,7 +7,7 @@ from pipeline.settings import PARAMS, Section, check_section, read_params
 
 
 class TaskParams(Section):
-    """What is predicted; docs/tasks.md has the same with examples.
+    """What is predicted; docs/datasets.md says more of images.
 
     Attributes:
         kind: The phase of each frame of a video, or the class of each single image.
