@@ -17,6 +17,7 @@ from pipeline.clips import clips_of
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.features.params import FeaturesParams
 from pipeline.frames.params import FramesParams
+from pipeline.index.layouts import GIVEN_FEATURES, IMAGES
 from pipeline.index.params import DataParams, SplitParams
 from pipeline.paths import PARAMS
 from pipeline.postprocess.params import PostprocessParams
@@ -59,6 +60,27 @@ class AllParams(Section):
                 f"split.scheme: {self.split.scheme} gives no validation videos here, but "
                 f"{self.postprocess.fitted_to}, which is fitted to them. Give it some, or set "
                 "postprocess.temperature: false and postprocess.seconds to a number"
+            )
+        if self.data.layout in GIVEN_FEATURES and self.backbone.mode != "frozen":
+            raise ValueError(
+                f"backbone.mode is {self.backbone.mode}, but data.layout: {self.data.layout} "
+                "brings its features itself: there are no frames to train with. Set it to frozen"
+            )
+        if self.task.of_images != (self.data.layout in IMAGES):
+            raise ValueError(
+                f"task.kind is {self.task.kind}, but data.layout: {self.data.layout} has "
+                f"{'videos' if self.task.of_images else 'single images'}. Set task.kind: "
+                f"{'frames' if self.task.of_images else 'images'}, or another layout"
+            )
+        if self.task.of_images and self.split.has_all_folds:
+            raise ValueError(
+                f"split.scheme is {self.split.scheme} with all folds, but task.kind: images runs "
+                "one split at a time. Set split.fold to one of them"
+            )
+        if self.task.of_images and self.backbone.clip is not None:
+            raise ValueError(
+                "backbone.clip is given, but task.kind: images has no frames before an image. "
+                "Set it to null"
             )
         finetune = self.backbone.finetune
         if self.backbone.finetunes and finetune.early_stop and not self.split.has_validation:
@@ -117,18 +139,24 @@ def check_params(path: Path = PARAMS) -> AllParams:
 
 def _check_networks(params: AllParams, path: Path) -> None:
     from pipeline.backbone.preconditions import check_backbone, check_features_crop
-    from pipeline.networks.temporal.params import check_window, read_model
+    from pipeline.networks.temporal.params import (
+        check_sees_single_frames,
+        check_window,
+        read_model,
+    )
 
     check_backbone(params.backbone)
     check_features_crop(params.backbone, params.features.crop)
     kind, numbers = read_model(params.model, path)
     check_window(kind, numbers, params.train.window, path)
+    if params.task.of_images:
+        check_sees_single_frames(kind, numbers, path)
 
 
 def _what_networks_check(params: AllParams) -> str:
     """A hash of the values that the networks check, and of the code that does it."""
-    values = [params.model, params.backbone.model_dump(), params.train.window]
-    values.append(params.features.crop)
+    values: list[Any] = [params.model, params.backbone.model_dump(), params.train.window]
+    values += [params.features.crop, params.task.kind]
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for file in sorted(_NETWORKS.rglob("*.py")):
         digest.update(file.read_bytes())

@@ -180,6 +180,24 @@ def score(
         write_text(json_file, json.dumps(metrics, indent=2, sort_keys=True) + "\n")
 
 
+@app.command("import-features")
+def import_features(
+    source: Annotated[Path, typer.Argument(help="A file, or a folder with a file per video.")],
+    out: Annotated[Path, typer.Option(help="Gets features/<video>.npy, for data.layout: mstcn.")],
+    key: Annotated[
+        str | None, typer.Option(help="The array, or group of arrays, in each file.")
+    ] = None,
+    videos: Annotated[
+        Path | None,
+        typer.Option(help="CSV `video,frames`: what lies end to end in one array or in a list."),
+    ] = None,
+) -> None:
+    """Take over features that other programs computed: HDF5, NumPy, MATLAB, torch, pickle."""
+    from pipeline.import_features.command import import_features as write_features
+
+    print(write_features(source, out, key, videos))
+
+
 @app.command()
 def explain(
     video: Annotated[

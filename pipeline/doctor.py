@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.all_params import AllParams, check_params
 from pipeline.clips import clips_of
 from pipeline.errors import PipelineError
+from pipeline.index.layouts import GIVEN_FEATURES
 from pipeline.result_store import store_root
 from pipeline.runtime import cores
 
@@ -36,7 +37,8 @@ def examine(say: Callable[[str], None] = print) -> bool:
         problems.append(str(error))
     else:
         say("ok     params.yaml")
-        _sizes(params, say)
+        if params.data.layout not in GIVEN_FEATURES:
+            _sizes(params, say)
         problems += _data(params, say)
     for problem in problems:
         say(f"WRONG  {problem}")
@@ -122,7 +124,8 @@ def _data(params: AllParams, say: Callable[[str], None]) -> list[str]:
         hours, videos, lines = survey()
     except PipelineError as error:
         return str(error).splitlines()
-    say(f"ok     {root}: {videos} videos, {hours:.1f} h, layout {params.data.layout}")
+    found = f"{videos} images" if params.task.of_images else f"{videos} videos, {hours:.1f} h"
+    say(f"ok     {root}: {found}, layout {params.data.layout}")
     for line in lines:
         say(f"note   {line}")
     if not root.is_absolute() and root.parts[0] != "data":
@@ -130,7 +133,10 @@ def _data(params: AllParams, say: Callable[[str], None]) -> list[str]:
     rate, clip = params.frames.rate, params.backbone.clip
     if clip is not None:
         rate = clips_of(rate, clip)[0]
-    needed = hours * 3600 * float(rate) * _BYTES_PER_FRAME * _COPIES
+    if params.data.layout in GIVEN_FEATURES:
+        return []  # as large as they are already, and no frames
+    frames = videos if params.task.of_images else hours * 3600 * float(rate)
+    needed = frames * _BYTES_PER_FRAME * _COPIES
     free = shutil.disk_usage(".").free
     if needed > free:
         return [

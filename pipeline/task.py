@@ -1,4 +1,4 @@
-"""The section `task` of params.yaml: a phase per frame, or one answer per video."""
+"""The section `task` of params.yaml: a phase per frame, one answer per video, or single images."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -15,8 +15,8 @@ class TaskParams(Section):
     """What is predicted; docs/tasks.md has the same with examples.
 
     Attributes:
-        kind: The phase of each frame, or one answer for the whole video, such as the surgeon's
-            skill.
+        kind: The phase of each frame, one answer for the whole video, such as the surgeon's skill,
+            or the class of each single image (docs/datasets.md).
         target: For `video`, the column of data/index/videos.csv that is predicted.
         scale: For `video`. nominal: the values are classes. ordinal: classes in the order of their
             numbers, scored as such too. number: a score, predicted by regression.
@@ -24,7 +24,7 @@ class TaskParams(Section):
             last one alone.
     """
 
-    kind: Literal["frames", "video"] = "frames"
+    kind: Literal["frames", "video", "images"] = "frames"
     target: str | None = None
     scale: Scale = "nominal"
     pooling: Pooling = "attention"
@@ -42,6 +42,11 @@ class TaskParams(Section):
     def of_videos(self) -> bool:
         """Whether there is one answer per video."""
         return self.kind == "video"
+
+    @property
+    def of_images(self) -> bool:
+        """Whether there are single images in place of videos."""
+        return self.kind == "images"
 
 
 def read_task(path: Path = PARAMS) -> TaskParams:

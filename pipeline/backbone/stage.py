@@ -24,6 +24,7 @@ from pipeline.backbone.weights import InitialWeights
 from pipeline.checkpoint import save_checkpoint, tensors_hash
 from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
+from pipeline.given_features import NETWORK, table_of
 from pipeline.networks.backbones import libraries_of
 from pipeline.networks.backbones.transform_record import recorded
 from pipeline.paths import BACKBONE, BACKBONE_RECURRENT, BACKBONE_REPORT, FRAMES
@@ -45,6 +46,8 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
             nothing to train or adapt them with.
     """
     params = read_section(BackboneParams, "backbone")
+    if table_of(FRAMES).is_file():
+        return _without_network(output, reports)
     check_backbone(params)
     seed = read_value("seed", int)
     initial = initial_weights_of(params, seed)
@@ -86,6 +89,14 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
         described = recurrent_header(in_context, header["tensors_hash"])
         save_checkpoint(reports / BACKBONE_RECURRENT.name, recurrent, described)
     return f"{output}: {params.network}, weights {header['weights']}{done}, {header['dim']}-d"
+
+
+def _without_network(output: Path, reports: Path) -> str:
+    """Write files that say so: the data set brings its features itself."""
+    header = {"name": NETWORK, "weights": "none", "mode": "frozen", "params": {}}
+    save_checkpoint(output, {}, header | {"tensors_hash": tensors_hash({})})
+    write_metrics(reports, {"training_frames": 0})
+    return f"{output}: no network, features are given"
 
 
 def header_of(params: BackboneParams, initial: InitialWeights) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluate.predict import load_model
 from pipeline.feature_store import read_attributes
 from pipeline.features.views import NUM_VIEWS
+from pipeline.given_features import NETWORK
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.memory_format import to_channels_last
@@ -42,6 +43,11 @@ def measure(path: Path = paths.EFFICIENCY) -> dict[str, Any]:
         PipelineError: There is no model yet, or no features, which say the crop of the images.
     """
     backbone = read_header(paths.BACKBONE)
+    if backbone["name"] == NETWORK:
+        raise PipelineError(
+            f"{paths.BACKBONE}: holds no network to measure: the data set brings its features "
+            "itself. The report names the size of the temporal model."
+        )
     runtime = read_runtime()
     torch.set_num_threads(runtime.thread_count)
     device = torch.device("cuda" if gpus(runtime) else "cpu")

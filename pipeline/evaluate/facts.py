@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.evaluate.before_after import applied
 from pipeline.evaluate.parameters import flat_parameters
+from pipeline.given_features import NETWORK
 from pipeline.networks.cost import Cost
 from pipeline.postprocess.applied import looks_ahead
 from pipeline.tables import read_folds, read_splits
@@ -26,18 +27,12 @@ def facts(
         backbone_cost: At the crop of the features; None where their files do not say it.
         head_cost: Of the temporal model.
     """
-    weights = backbone["weights"]
-    if "weights_sha256" in backbone:
-        weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
-    cnn = f"{backbone['name']}, weights {weights}{training_of(backbone)}"
-    if backbone_cost is not None:
-        cnn += f"; {_cost(backbone_cost)}"
     return [
         ("Data", f"layout {parameters['data.layout']}"),
         ("Split", f"{parameters['split.scheme']}: {_videos()}"),
         ("Phases", ", ".join(temporal["classes"])),
         ("Frames", f"{temporal['fps']:g} per second of video"),
-        ("Backbone", cnn),
+        ("Backbone", _network(backbone, backbone_cost)),
         ("Temporal model", f"{temporal['kind']}, {_listed(temporal['model'])}; {_cost(head_cost)}"),
         ("Looks into the future", _future(temporal)),
         ("Training", f"{_listed(temporal['train'])}, seed {temporal['seed']}"),
@@ -68,6 +63,17 @@ def _kept(temporal: Mapping[str, Any]) -> str:
     members = temporal["members"]
     best = ", ".join(str(member["best_epoch"]) for member in members)
     return f"of {len(members)} trainings, one per fold and seed: epochs {best}"
+
+
+def _network(backbone: Mapping[str, Any], cost: Cost | None) -> str:
+    """Which network made the features."""
+    if backbone["name"] == NETWORK:
+        return "none here: the data set brings its features itself"
+    weights = backbone["weights"]
+    if "weights_sha256" in backbone:
+        weights += f" (SHA-256 {backbone['weights_sha256'][:12]})"
+    network = f"{backbone['name']}, weights {weights}{training_of(backbone)}"
+    return network if cost is None else f"{network}; {_cost(cost)}"
 
 
 def training_of(backbone: Mapping[str, Any]) -> str:

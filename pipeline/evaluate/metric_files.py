@@ -22,11 +22,12 @@ def write_metrics(
         details: Metrics by split.
         parts: Metrics of each fold in `folds` and of each seed in `seeds`, where there are several.
     """
-    _write_json(reports / "details.json", {**details, **parts})
+    write_json(reports / "details.json", {**details, **parts})
     kept = {split: compared_values(metrics) for split, metrics in details.items()}
     kept |= {of: spread(found.values()) for of, found in parts.items()}
-    _write_json(reports / "metrics.json", kept)
+    write_json(reports / "metrics.json", kept)
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write nested scalars with sorted keys: the same content, the same bytes."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

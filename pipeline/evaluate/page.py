@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Errors:
         matrix: (C, C) test frames by true class (rows) and predicted class (columns).
         pairs: Most confused pairs of phases.
         near: Errors around transitions.
+        without_frames: Whether there are no frames to show, because features were given.
         runs: Longest wrong runs, each with its frames and a picture of where in its middle frame
             the predicted phase came from, where these are there.
         boundaries: Transitions by the phase that they enter.
@@ -61,6 +62,7 @@ class Errors:
     matrix: NDArray[np.int64]
     pairs: Sequence[ConfusedPair]
     near: NearTransitions
+    without_frames: bool
     runs: Sequence[tuple[WrongRun, Sequence[Thumbnail], Thumbnail | None]]
     boundaries: Sequence[EnteredPhase]
 
@@ -101,13 +103,7 @@ class Page:
 def write_page(page: Page, path: Path) -> None:
     """Write the page with its pictures, style and script inside."""
     environment = page_environment()
-    environment.globals |= {
-        "written": lambda key: wording.written(metric(key), value_at(page.details, key)),
-        "interval": lambda key: wording.interval(
-            metric(key), *(value_at(page.details, end) for end in interval_keys(key))
-        ),
-        "label": lambda key: metric(key).label,
-    }
+    environment.globals |= metric_words(page.details)
     colours = class_colours(len(page.classes))
     text = environment.get_template("page.html.jinja").render(
         page=page,
@@ -145,6 +141,21 @@ def page_environment() -> Environment:
     }
     environment.globals |= {"raw": lambda name: Markup(_source(environment, name))}
     return environment
+
+
+def metric_words(details: Mapping[str, Any]) -> dict[str, Callable[[str], str]]:
+    """Functions of a template from a metric's key to its value, interval and label as text.
+
+    Args:
+        details: Of a split, as in reports/details.json.
+    """
+    return {
+        "written": lambda key: wording.written(metric(key), value_at(details, key)),
+        "interval": lambda key: wording.interval(
+            metric(key), *(value_at(details, end) for end in interval_keys(key))
+        ),
+        "label": lambda key: metric(key).label,
+    }
 
 
 def _source(environment: Environment, name: str) -> str:

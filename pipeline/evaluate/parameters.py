@@ -13,8 +13,9 @@ from pipeline.evaluate.params import EvaluateParams
 from pipeline.task import TaskParams
 
 _OF_TEMPORAL = ("frames", "features", "model", "train")
-# What the schemes of cross-validation read.
-_OF_FOLDS = {
+# What some schemes read besides.
+_OF_SCHEME = {
+    "bundles": ("bundle", "val_share"),
     "kfold": ("folds", "group", "stratify", "fold", "val_share"),
     "leave_one_group_out": ("group", "fold", "val_share"),
 }
@@ -55,7 +56,7 @@ def shown_parameters(
     if "seed" in temporal:
         tree["seed"] = temporal["seed"]
     tree["evaluate"] = params.model_dump()
-    read = _OF_FOLDS.get(split["scheme"], ())
+    read = _OF_SCHEME.get(split["scheme"], ())
     shown = {key: split[key] for key in read if split.get(key) is not None}
     tree |= {"data": {"layout": layout}, "split": {"scheme": split["scheme"]} | shown}
     return flat_parameters(tree)

@@ -23,6 +23,7 @@ from pipeline.evaluate.folds import (
     read_test_videos,
     scored_parts,
 )
+from pipeline.evaluate.images import report_images
 from pipeline.evaluate.metric_files import write_metrics
 from pipeline.evaluate.page import Errors, Page, Warnings, write_page
 from pipeline.evaluate.parameters import shown_parameters
@@ -33,6 +34,7 @@ from pipeline.evaluate.thumbnails import thumbnails
 from pipeline.evaluate.video_stage import run_videos
 from pipeline.feature_space.projection import Kind
 from pipeline.feature_store import read_attributes
+from pipeline.given_features import NETWORK
 from pipeline.metrics.boundary import boundaries_by_phase
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, headline
@@ -48,6 +50,7 @@ from pipeline.sequences import Sequence as VideoSequence
 from pipeline.sequences import read_split
 from pipeline.settings import read_raw_section, read_section, read_value
 from pipeline.tables import read_folds, read_masked, read_phases, read_skipped
+from pipeline.task import read_task
 
 NEAR_S = 10
 """Errors this near to a transition are counted by themselves."""
@@ -70,6 +73,8 @@ def run(reports: Path = paths.REPORTS) -> str:
     if temporal.get("task", {}).get("kind") == "video":
         return run_videos(network, temporal, params, device, reports)
     classes, fps = _classes(temporal), temporal["fps"]
+    if read_task().of_images:
+        return report_images(reports, params, network, temporal, classes, device)
     tests = read_test_videos(temporal)
     sequences = {"test": [test.sequence for test in tests]}
     if None in read_folds():  # with folds, what validates one of them tests another
@@ -118,7 +123,7 @@ def run(reports: Path = paths.REPORTS) -> str:
         ribbons=worst_first(
             [ribbon_of(name, v, fps, len(classes)) for name, v in scored["test"].items()]
         ),
-        errors=_errors(scored["test"], fold_of, classes, fps),
+        errors=_errors(scored["test"], fold_of, classes, fps, backbone["name"] == NETWORK),
         parts=[parts_table(of.removesuffix("s"), found) for of, found in parts.items()],
         features=_features(sequences["test"], scored["test"], classes, params.map, plots),
         pictures={
@@ -205,6 +210,7 @@ def _errors(
     fold_of: Mapping[str, int | None],
     classes: Sequence[str],
     fps: float,
+    without_frames: bool,
 ) -> Errors:
     videos = list(test.values())
     truth, prediction, _ = pooled(test)
@@ -217,6 +223,7 @@ def _errors(
         matrix=matrix,
         pairs=confused_pairs(matrix, CONFUSED_PAIRS),
         near=near_transitions(videos, fps, NEAR_S),
+        without_frames=without_frames,
         runs=[(run, shown[run], heat.get(run)) for run in runs],
         boundaries=boundaries_by_phase([(v.truth, v.prediction) for v in videos], classes, fps),
     )

@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.features.build import Plan, build_writer
 from pipeline.features.devices import advice, devices_for
 from pipeline.features.enlarged import enlarged_note
+from pipeline.features.given import take_given
 from pipeline.features.identity import features_fingerprint, parts_of_all
 from pipeline.features.params import FeaturesParams
 from pipeline.features.precision import check_precision
@@ -25,6 +26,7 @@ from pipeline.features.side_by_side import write_side_by_side
 from pipeline.features.video import MissingVideo, short_side_px, write_video
 from pipeline.features.views import NUM_VIEWS, views
 from pipeline.frame_store import FrameFile
+from pipeline.given_features import table_of
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.crop import check_crop
@@ -85,6 +87,8 @@ def run(
             give, or features that the chosen dtype cannot hold.
     """
     params = read_section(FeaturesParams, "features")
+    if table_of(frames).is_file():
+        return take_given(frames, backbone, output, params)
     containers = _containers(frames)
     tensors, header = load_checkpoint(backbone)
     parts = separated(tensors, header)

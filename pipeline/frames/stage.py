@@ -15,8 +15,12 @@ from pipeline.errors import PipelineError, VideoError
 from pipeline.frame_store import FrameFile
 from pipeline.frames.container import Extraction, write_container
 from pipeline.frames.decode import versions
+from pipeline.frames.given import write_given
+from pipeline.frames.images import write_images
 from pipeline.frames.params import FramesParams
 from pipeline.frames.recipe import recipe, write_recipe
+from pipeline.given_features import are_given, table_of
+from pipeline.image_tables import read_images
 from pipeline.paths import FRAMES, INDEX
 from pipeline.progress import Progress
 from pipeline.result_store import Store, fingerprint
@@ -39,6 +43,13 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
             is `mask`, after all others were done; or no video is left; or the disk is full.
     """
     params, every = read_section(FramesParams, "frames"), 1
+    videos = read_videos(index)
+    if are_given(videos):
+        return write_given(videos, params, output)
+    table_of(output).unlink(missing_ok=True)
+    images = read_images(index) if (index / "images.csv").is_file() else None
+    if images is not None and len(images):
+        return write_images(images, params, output)
     asked = {}
     if (clip := read_clip()) is not None:
         asked = {"sample_fps": str(params.rate), "clip": clip.model_dump()}
@@ -47,7 +58,6 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
         params, every = params.model_copy(update={"fps": str(rate)}), clips.every
     runtime = read_runtime()
     store = Store("frames")
-    videos = read_videos(index)
     extractions = _extractions(videos, params, store)
     missing = [extraction for extraction in extractions if _stored(extraction, store) is None]
     damaged = _extract(missing, runtime)

@@ -1,16 +1,23 @@
 """The sections `data` and `split` of params.yaml."""
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.index.layouts import LAYOUTS
+from pipeline.index.layouts import GIVEN_FEATURES, LAYOUTS
 from pipeline.settings import Number, Section
+from pipeline.timebase import exact_fps
 
 if TYPE_CHECKING:
     LayoutName = str
 else:
     LayoutName = Literal[tuple(LAYOUTS)]
+
+
+def _is_rate(value: Any) -> Any:
+    if value is not None:
+        exact_fps(value)
+    return value
 
 
 class DataParams(Section):
@@ -19,10 +26,28 @@ class DataParams(Section):
     Attributes:
         root: The dataset's folder.
         layout: See docs/datasets.md.
+        fps: Frames per second of features that the data set brings itself (layout mstcn), whose
+            files do not tell; null where there are videos.
     """
 
     root: str = Field(min_length=1)
     layout: LayoutName
+    fps: Annotated[int | float | str | None, AfterValidator(_is_rate)] = None
+
+    @model_validator(mode="after")
+    def _rate_is_given_where_no_video_tells_it(self) -> Self:
+        if self.layout in GIVEN_FEATURES and self.fps is None:
+            raise ValueError(
+                f"data.fps is null, but layout: {self.layout} has no videos that tell it. Set it "
+                "to the rate of the features: 30 for the published ones of 50Salads, 15 for GTEA "
+                "and Breakfast"
+            )
+        if self.layout not in GIVEN_FEATURES and self.fps is not None:
+            raise ValueError(
+                f"data.fps is {self.fps}, but the videos of layout: {self.layout} tell their own "
+                "rate. Set it to null; frames.fps says how many frames are taken"
+            )
+        return self
 
 
 class SplitParams(Section):
@@ -30,12 +55,15 @@ class SplitParams(Section):
 
     Attributes:
         scheme: A protocol of Cholec80; `column`: the column `split` of the labels table (layout
-            csv); `lists`: the three lists below; `random`: by video, drawn from `seed`; `kfold` and
-            `leave_one_group_out`: cross-validation (docs/cross_validation.md).
+            csv); `lists`: the three lists below; `random`: by video, drawn from `seed`;
+            `bundles`: a published split of the layout mstcn; `kfold` and `leave_one_group_out`:
+            cross-validation (docs/cross_validation.md).
         train: Videos, for `lists`.
         val: Videos, for `lists`.
         test: Videos, for `lists`.
-        val_share: Share of the videos, for `random`; of what a fold leaves, in cross-validation.
+        bundle: Number of the published split, for `bundles`.
+        val_share: Share of the videos, for `random`; of the bundle's training videos, which are
+            then drawn from `seed`, for `bundles`; of what a fold leaves, in cross-validation.
         test_share: Share of the videos, for `random`.
         folds: How many, for `kfold`.
         group: A column of videos.csv, such as surgeon: videos with one value in it are never on
@@ -51,6 +79,7 @@ class SplitParams(Section):
         "random",
         "kfold",
         "leave_one_group_out",
+        "bundles",
         "cholec80-40-40",
         "cholec80-32-8-40",
         "cholec80-40-8-32",
@@ -58,6 +87,7 @@ class SplitParams(Section):
     train: list[str] = Field(default_factory=list)
     val: list[str] = Field(default_factory=list)
     test: list[str] = Field(default_factory=list)
+    bundle: int = Field(1, ge=1)
     val_share: Number = Field(0.1, ge=0, lt=1)
     test_share: Number = Field(0.3, gt=0, lt=1)
     folds: int = Field(5, ge=2)
@@ -81,7 +111,7 @@ class SplitParams(Section):
         match self.scheme:
             case "lists":
                 return bool(self.val)
-            case "random" | "kfold" | "leave_one_group_out":
+            case "random" | "bundles" | "kfold" | "leave_one_group_out":
                 return self.val_share > 0
             case _:
                 return self.scheme != "cholec80-40-40"

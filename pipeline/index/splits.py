@@ -44,19 +44,23 @@ def split_videos(params: SplitParams, dataset: Dataset, seed: int) -> dict[str, 
         if dataset.split is None:
             raise PipelineError(
                 "params.yaml: split.scheme: found column, but the labels table has no column "
-                "`split`. Add it, or set split.scheme to lists or random."
+                "`split`, or images no folders train, val and test. Add it, or set split.scheme "
+                "to lists or random."
             )
         splits = dataset.split
     elif params.scheme == "lists":
         splits = _listed(params, videos)
     elif params.scheme == "random":
         splits = _drawn(params, videos, seed)
+    elif params.scheme == "bundles":
+        splits = _bundled(params, dataset, seed)
     else:
         splits = _protocol(params.scheme, videos)
+    what = "image" if dataset.are_images else "video"
     for needed in ("train", "test"):
         if needed not in splits.values():
             raise PipelineError(
-                f"split.scheme {params.scheme}: no video in {needed}. Found "
+                f"split.scheme {params.scheme}: no {what} in {needed}. Found "
                 f"{', '.join(videos[:8])}{', ...' if len(videos) > 8 else ''}."
             )
     return {video: splits[video] for video in videos if video in splits}
@@ -83,6 +87,21 @@ def _drawn(params: SplitParams, videos: list[str], seed: int) -> dict[str, str]:
         video: "test" if drawn < tests else "val" if drawn < tests + vals else "train"
         for drawn, video in enumerate(order)
     }
+
+
+def _bundled(params: SplitParams, dataset: Dataset, seed: int) -> dict[str, str]:
+    """A published split, with validation videos drawn from those of its training."""
+    if params.bundle not in dataset.bundles:
+        found = ", ".join(str(number) for number in sorted(dataset.bundles)) or "none"
+        raise PipelineError(
+            f"params.yaml: split.bundle: found {params.bundle}. Allowed, by the files of splits/: "
+            f"{found}. Other data sets have no bundles; set split.scheme to lists or random."
+        )
+    splits = dict(dataset.bundles[params.bundle])
+    training = sorted(video for video, split in splits.items() if split == "train")
+    random.Random(derived_seed(seed, "split")).shuffle(training)
+    vals = max(1, round(len(training) * params.val_share)) if params.val_share else 0
+    return splits | {video: "val" for video in training[:vals]}
 
 
 def _protocol(scheme: str, videos: list[str]) -> dict[str, str]:

@@ -1,22 +1,27 @@
 """The index stage: data.root to the tables of data/index."""
 
+import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.errors import PipelineError
+from pipeline.image_tables import COLUMNS as IMAGE_COLUMNS
 from pipeline.index.backbone_tables import write_backbone_tables
+from pipeline.index.images import note_of_copies, pack
 from pipeline.index.known_files import KnownFiles
 from pipeline.index.layouts import layout_of
-from pipeline.index.layouts.dataset import Dataset
+from pipeline.index.layouts.dataset import Dataset, Probes
 from pipeline.index.params import DataParams, SplitParams
 from pipeline.index.probe import Probe
 from pipeline.index.splits import splits_of
 from pipeline.runtime import read_runtime
 from pipeline.settings import read_section, read_value
 from pipeline.tables import INDEX, SPLITS, write_table
+from pipeline.timebase import exact_fps
 
 Splits = dict[int | None, dict[str, str]]
 """The split of each video by fold; under None where there is a single split."""
@@ -33,14 +38,24 @@ def run(output: Path = INDEX) -> str:
     """
     with KnownFiles() as files:
         dataset, probes, splits, notes = _read(files)
-        hashes = files.sha256([dataset.paths[video] for video in probes], read_runtime().progress)
-    root = Path(read_value("data.root", str))
+        root, mode = Path(read_value("data.root", str)), read_runtime().progress
+        images = pd.DataFrame(columns=list(IMAGE_COLUMNS))
+        if dataset.are_images:
+            packed = pack(dataset, splits[None], root, files, mode)
+            dataset, hashes, images = packed.dataset, packed.hashes, packed.images
+            splits, probes = {None: packed.splits}, packed.dataset.given
+            notes += note_of_copies(images)
+        else:
+            found_hashes = files.sha256([dataset.paths[video] for video in probes], mode)
+            hashes = {video: found_hashes[dataset.paths[video]] for video in probes}
     rows = []
     for video in probes:
         path = dataset.paths[video]
-        row = {"video": video, "path": path.relative_to(root).as_posix(), "sha256": hashes[path]}
+        row = {"video": video, "path": path.relative_to(root).as_posix(), "sha256": hashes[video]}
         found = asdict(probes[video])
         del found["frame_times_s"]
+        if video in dataset.given:
+            found |= {"width": math.nan, "height": math.nan}  # written as empty
         extra = {name: values.get(video, "") for name, values in dataset.columns.items()}
         rows.append(row | found | extra)
     write_table(pd.DataFrame(rows), output / "videos.csv")
@@ -55,6 +70,7 @@ def run(output: Path = INDEX) -> str:
     )
     write_table(_splits_table(splits), output / "splits.csv")
     write_table(pd.DataFrame({"phase": list(dataset.phases)}), output / "phases.csv")
+    write_table(images, output / "images.csv")
     tools = [
         (video, time_s, *present)
         for video in probes
@@ -65,11 +81,16 @@ def run(output: Path = INDEX) -> str:
         output / "tools.csv",
     )
     write_backbone_tables(output)
-    summary = "; ".join(_counts(own) for own in splits.values())
+    if len(images):
+        counts = _counts(images["video"].map(splits[None]))
+        return "\n".join([*_noted(notes), f"{output}: {len(images)} images: {counts}"])
+    summary = "; ".join(_counts(own.values()) for own in splits.values())
     folds = "" if None in splits else f" in {len(splits)} folds"
-    return "\n".join(
-        [*(f"note: {note}" for note in notes), f"{output}: {len(probes)} videos{folds}: {summary}"]
-    )
+    return "\n".join([*_noted(notes), f"{output}: {len(probes)} videos{folds}: {summary}"])
+
+
+def _noted(notes: list[str]) -> list[str]:
+    return [f"note: {note}" for note in notes]
 
 
 def _splits_table(splits: Splits) -> pd.DataFrame:
@@ -79,8 +100,8 @@ def _splits_table(splits: Splits) -> pd.DataFrame:
     return table.drop(columns="fold") if None in splits else table
 
 
-def _counts(splits: dict[str, str]) -> str:
-    counts = Counter(splits.values())
+def _counts(splits: Iterable[str]) -> str:
+    counts = Counter(splits)
     return ", ".join(f"{counts[name]} {name}" for name in SPLITS)
 
 
@@ -101,7 +122,7 @@ def survey() -> tuple[float, int, list[str]]:
 def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], Splits, list[str]]:
     """The dataset, what is in the videos of its splits, the splits, and notes for the user."""
     data = read_section(DataParams, "data")
-    dataset = layout_of(data.layout).read(Path(data.root), files.probe)
+    dataset = layout_of(data.layout).read(Path(data.root), _probes(files, data))
     if dataset.problems:
         count = len(dataset.problems)
         raise PipelineError(
@@ -110,9 +131,17 @@ def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], Splits, list[st
         )
     splits = splits_of(read_section(SplitParams, "split"), dataset, read_value("seed", int))
     # With folds each of them holds all videos.
-    videos = next(iter(splits.values()))
-    probes = {video: files.probe(dataset.paths[video]) for video in videos}
+    videos = [] if dataset.are_images else next(iter(splits.values()))
+    probes = {v: dataset.given.get(v) or files.probe(dataset.paths[v]) for v in videos}
     return dataset, probes, splits, dataset.notes + _notes(dataset, probes, splits)
+
+
+def _probes(files: KnownFiles, data: DataParams) -> Probes:
+    """What tells a layout about a file: its packets, or the rate that params.yaml gives."""
+    if data.fps is None:
+        return files.probe
+    given = Probe(fps=round(float(exact_fps(data.fps)), 6))
+    return lambda _: given
 
 
 def _notes(dataset: Dataset, probes: dict[str, Probe], splits: Splits) -> list[str]:
@@ -121,7 +150,7 @@ def _notes(dataset: Dataset, probes: dict[str, Probe], splits: Splits) -> list[s
         for video, found in probes.items()
         if found.problem
     ]
-    left_out = sorted(set(dataset.paths) - set(probes))
+    left_out = sorted(set(dataset.paths) - set(next(iter(splits.values()))))
     if left_out:
         notes.append(f"in no split and left out: {', '.join(left_out)}")
     for fold, own in splits.items():

@@ -22,6 +22,10 @@ from pipeline.metrics.segment import segment_deviations, segment_figures, segmen
 from pipeline.scored_video import ScoredVideo
 from pipeline.segments import Labels
 
+BACKGROUND = "background"
+"""The class whose runs the published evaluation of action segmentation leaves out (GTEA has it;
+the first and last action of 50Salads and the silence of Breakfast count there)."""
+
 Floats = NDArray[np.float64]
 Value = TypeVar("Value")
 
@@ -53,6 +57,11 @@ class ScoredSet:
         count = len(self.classes)
         matrices = [confusion(truth, prediction, count) for truth, prediction in self.pairs]
         return np.array(matrices, dtype=np.int64).reshape(-1, count, count)
+
+    @property
+    def background(self) -> int | None:
+        """The class that takes no part in segmental metrics, where one bears that name."""
+        return self.classes.index(BACKGROUND) if BACKGROUND in self.classes else None
 
     @property
     def has_probabilities(self) -> bool:
@@ -107,7 +116,9 @@ def _transition_count(scored: ScoredSet) -> dict[str, float]:
 FAMILIES = (
     Family(lambda s: s.matrices, frame_figures, frame_deviations),
     Family(lambda s: PhaseStatistics(s.classes, s.matrices), phase_figures, constants=phase_counts),
-    Family(lambda s: segment_statistics(s.pairs), segment_figures, segment_deviations),
+    Family(
+        lambda s: segment_statistics(s.pairs, s.background), segment_figures, segment_deviations
+    ),
     Family(
         lambda s: [boundary_errors(v.truth, v.prediction, s.label_fps) for v in s.videos.values()],
         boundary_figures,

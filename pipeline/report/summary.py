@@ -5,7 +5,8 @@ from typing import Any
 
 from pipeline import paths
 from pipeline.errors import PipelineError
-from pipeline.metrics.headline import as_text, headline
+from pipeline.metrics.headline import as_text, headline, lines_of
+from pipeline.metrics.image_level import IMAGE_METRICS
 from pipeline.report.revision import parameters_of, revision_of
 
 
@@ -23,7 +24,9 @@ def read_details() -> dict[str, Any]:
 
 def describe(details: dict[str, Any]) -> str:
     """The headline of the test videos, the revision of the parameters and the page's path."""
-    lines = [as_text(headline(details["test"])), ""]
+    # Single images have another headline.
+    shown = headline(details["test"]) or lines_of(IMAGE_METRICS, details["test"])
+    lines = [as_text(shown), ""]
     if paths.PAGE.is_file():
         known = revision_of(parameters_of(paths.PAGE))
         lines.append(f"Parameters: {f'git revision {known}' if known else 'not committed to git'}")

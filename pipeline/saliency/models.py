@@ -11,6 +11,7 @@ from pipeline import paths
 from pipeline.backbone_parts import separated
 from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.errors import PipelineError
+from pipeline.given_features import NETWORK
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
@@ -50,6 +51,11 @@ def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL
             backbone's features, or it predicts no phases.
     """
     tensors, described = load_checkpoint(backbone)
+    if described["name"] == NETWORK:
+        raise PipelineError(
+            f"{backbone}: holds no network: the data set brings its features itself, so that "
+            "nothing leads from an image to a prediction."
+        )
     weights, header = load_checkpoint(temporal)
     parts = separated(tensors, described)
     weights_hash = tensors_hash(tensors)

@@ -48,6 +48,7 @@ FORMS = {
         for causal, levels in ((False, 2), (True, 2), (True, 3))
     ],
     "conv_bilstm": [{"maps": 5, "hidden": 4, "dense": 6}],
+    "row_bilstm": [{"maps": 5, "hidden": 4, "dense": 6}],
     "ssm": [{"layers": 2, "width": 6, "state": 3}],
 }
 NETWORKS = [(kind, form) for kind in KINDS for form in ({}, *FORMS.get(kind, []))]

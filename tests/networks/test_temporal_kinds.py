@@ -27,6 +27,7 @@ SMALL = {
     "tunes": {"levels": 2, "layers": 1, "width": 16, "heads": 2},
     "conv_bilstm": {"maps": 16, "hidden": 16, "dense": 16, "lstm_dropout": 0.0},
     "ssm": {"layers": 2, "width": 16, "state": 4},
+    "row_bilstm": {"maps": 16, "hidden": 16, "dense": 16, "lstm_dropout": 0.0},
 }
 
 

@@ -14,8 +14,17 @@ LAYOUTS = {
     "cholec80": "cholec80",
     "cataract101": "cataract101",
     "csv": "csv_table",
+    "mstcn": "mstcn",
+    "image_folder": "image_folder",
+    "frame_study": "frame_study",
 }
 """`data.layout` to the module that reads it."""
+
+GIVEN_FEATURES = ("mstcn",)
+"""Layouts that bring features in place of videos."""
+
+IMAGES = ("image_folder", "frame_study")
+"""Layouts of single images."""
 
 
 class Layout(Protocol):

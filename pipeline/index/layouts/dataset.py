@@ -33,6 +33,9 @@ class Dataset:
         columns: Further columns of videos.csv: name to (video to value).
         tool_names: Tools that the dataset labels, if any.
         tools: Video to its tool labels: time in seconds and 0 or 1 per name.
+        given: Video to what its file holds, where that is an array of features (given_features.py).
+        are_images: Whether there are single images in place of videos: then all is by image.
+        bundles: Number of a published split to its videos, each in train or test.
         notes: What a user should know, but need not mend.
         problems: What is wrong, each naming file and line.
     """
@@ -44,6 +47,9 @@ class Dataset:
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
     tool_names: tuple[str, ...] = ()
     tools: dict[str, list[tuple[float, tuple[int, ...]]]] = field(default_factory=dict)
+    given: dict[str, Probe] = field(default_factory=dict)
+    are_images: bool = False
+    bundles: dict[int, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 

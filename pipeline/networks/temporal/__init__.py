@@ -9,6 +9,7 @@ from pipeline.networks.temporal import (
     mstcnpp,
     opera,
     rnn,
+    row_bilstm,
     ssm,
     tecno,
     transsvnet,
@@ -29,4 +30,5 @@ KINDS: dict[str, Kind] = {
     "tunes": tunes,
     "conv_bilstm": conv_bilstm,
     "ssm": ssm,
+    "row_bilstm": row_bilstm,
 }

@@ -111,6 +111,26 @@ def check_window(kind: str, params: Section, window: int | None, path: Path = PA
     )
 
 
+def check_sees_single_frames(kind: str, params: Section, path: Path = PARAMS) -> None:
+    """Refuse networks that look beyond the frame, for data sets of single images.
+
+    Raises:
+        PipelineError: The network sees other frames.
+    """
+    if _sees_single_frames(kind, params):
+        return
+    allowed = [name for name, module in KINDS.items() if _sees_single_frames(name, module.Params())]
+    raise PipelineError(
+        f"{path}: model.kind: found {kind}, which reads frames in their order, but images have "
+        f"none (task.kind: images). Allowed: {', '.join(allowed)}."
+    )
+
+
+def _sees_single_frames(kind: str, params: Section) -> bool:
+    with torch.device("meta"):
+        return KINDS[kind].build(2, 2, params).receptive_field == 1
+
+
 def rebuilt(header: Mapping[str, Any]) -> TemporalModule:
     """The network, without its weights, that a header of models/temporal.safetensors describes.
 

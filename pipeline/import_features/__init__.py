@@ -1,0 +1,1 @@
+"""The command `import-features`: other programs' features into the layout mstcn."""
