@@ -56,6 +56,12 @@ class AllParams(Section):
                 f"backbone.finetune.early_stop is {finetune.early_stop}. Give it some, or set "
                 "it to 0, which trains all epochs and keeps the last weights"
             )
+        if self.train.end_to_end and not (self.backbone.finetunes and finetune.context):
+            raise ValueError(
+                "train.end_to_end is true, but the backbone is trained without a temporal network. "
+                "Set backbone.mode: finetune and backbone.finetune.context, or train.end_to_end: "
+                "false"
+            )
         if self.backbone.clip is not None:
             try:
                 clips_of(self.frames.rate, self.backbone.clip)
