@@ -2,10 +2,10 @@
 
     python benchmarks/long_sequences.py [--kind ssm] [--frames 14400]
 
-Prints for each kind, as its defaults make it and where it can in its causal form: the peak memory of
-a process that does one forward and one backward pass over the video with one thread, and how many
-times longer that takes than a quarter of the video: 4 where the cost is linear in the length. Four
-hours at one frame per second are 14,400 frames; the aim is below 4 GB.
+Prints for each kind, as its defaults make it and in its causal form where it has one, the peak
+memory of a process that does one forward and one backward pass over the video with one thread, and
+how many times longer that takes than a quarter of the video: 4 where the cost is linear in the
+length. Four hours at one frame per second are 14,400 frames; the aim is below 4 GB.
 """
 
 import argparse
