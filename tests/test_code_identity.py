@@ -135,7 +135,7 @@ def test_no_line_of_same_results_is_stale():
     from pipeline.backbone import adabn, loop, task
     from pipeline.features import identity
     from pipeline.networks.backbones import efficientnet, resnet
-    from pipeline.networks.temporal import rnn, tecno
+    from pipeline.networks.temporal import KINDS
     from pipeline.train import loop as train_loop
 
     families = (resnet, efficientnet)
@@ -144,7 +144,7 @@ def test_no_line_of_same_results_is_stale():
         for roots in (identity.CODE, (loop, task), (adabn,))
         for family in families
     }
-    current |= {meaning_hash(train_loop, kind) for kind in (rnn, tecno)}
+    current |= {meaning_hash(train_loop, kind) for kind in KINDS.values()}
     stale = set(SAME_RESULTS) - current
     assert not stale, (
         "the code behind these lines of pipeline/same_results.py has changed again: replace the "
