@@ -91,6 +91,12 @@ class AllParams(Section):
             )
         if self.split.has_all_folds:
             self._check_that_folds_share_their_features()
+        if self.train.end_to_end and not (self.backbone.finetunes and finetune.context):
+            raise ValueError(
+                "train.end_to_end is true, but the backbone is trained without a temporal network. "
+                "Set backbone.mode: finetune and backbone.finetune.context, or train.end_to_end: "
+                "false"
+            )
         if self.backbone.clip is not None:
             try:
                 clips_of(self.frames.rate, self.backbone.clip)

@@ -228,5 +228,6 @@ def test_each_mode_and_option_names_the_parameters_that_it_reads():
         {"strategy": "progressive"},
         {"scheduler": "plateau"},
         {"loss": "focal"},
+        {"context": {}},
     )
     assert every == set().union(*(FinetuneParams(**values).deciding() for values in chosen))
