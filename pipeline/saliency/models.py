@@ -9,8 +9,7 @@ import torch
 
 from pipeline import paths
 from pipeline.backbone_parts import separated
-from pipeline.checkpoint import load_checkpoint, tensors_hash
-from pipeline.errors import PipelineError
+from pipeline.model_pair import read_pair
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
@@ -48,23 +47,16 @@ def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL
         PipelineError: One is missing or damaged, or the temporal model was trained on another
             backbone's features.
     """
-    tensors, described = load_checkpoint(backbone)
-    weights, header = load_checkpoint(temporal)
-    parts = separated(tensors, described)
-    weights_hash = tensors_hash(tensors)
-    if weights_hash != header["weights_hash"]:
-        raise PipelineError(
-            f"{backbone}: holds backbone {weights_hash[:12]}, but {temporal} was trained on "
-            f"features of {header['weights_hash'][:12]}. Run `dvc repro`."
-        )
-    network = rebuilt(header)
-    network.load_state_dict(weights)
+    pair = read_pair(backbone, temporal)
+    parts = separated(pair.backbone, pair.backbone_header)
+    network = rebuilt(pair.temporal_header)
+    network.load_state_dict(pair.temporal)
     return Models(
         backbones=[_built(own, part["name"]) for own, part in parts],
         transforms=[read_transform(part["transform"]) for _, part in parts],
-        weights_hash=weights_hash,
+        weights_hash=pair.weights_hash,
         temporal=network.eval().requires_grad_(False),
-        header=header,
+        header=pair.temporal_header,
     )
 
 

@@ -21,6 +21,7 @@ from pipeline.networks.temporal.params import check_window, read_model
 from pipeline.paths import TEMPORAL, TRAIN_REPORT
 from pipeline.result_store import Store, fingerprint
 from pipeline.runtime import gpus, read_runtime
+from pipeline.seen import features_seen
 from pipeline.sequences import Sequence as Video
 from pipeline.sequences import read_split
 from pipeline.settings import Section, read_section, read_value
@@ -170,6 +171,7 @@ def _header(
         "dim": network.dim,
         "classes": list(classes),
         "classes_seen": [name for number, name in enumerate(classes) if number in seen],
+        "seen": features_seen(video.features for video in training),
         "causal": network.causal,
         "receptive_field": network.receptive_field,
         "weights_hash": first.weights_hash,
