@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.backbone import stage as backbone_stage
-from pipeline.evaluate import stage as evaluate_stage
 from pipeline.features import stage as features_stage
 from pipeline.frames import stage as frames_stage
 from pipeline.result_store import file_hash
@@ -18,7 +17,7 @@ SETTINGS = {
     "seed": 1,
     "data": {"layout": "csv"},
     "split": {"scheme": "column"},
-    "frames": {"fps": 0.25, "short_side": 64},
+    "frames": {"fps": 0.125, "short_side": 64},
     "backbone": {"name": "resnet18", "weights": "random", "mode": "frozen"},
     "features": {"precision": "fp32", "dtype": "float16", "crop": 48},
     "model": {"kind": "rnn", "hidden": 8, "layers": 1, "dropout": 0.0},
@@ -57,13 +56,10 @@ def index(videos):
     tables = {
         "videos": pd.DataFrame(rows, columns=columns),
         "labels": pd.DataFrame(runs, columns=["video", "start_s", "end_s", "phase"]),
-        "splits": pd.DataFrame([("video01", "train"), ("video02", "test")], columns=["video", "split"]),
+        "splits": pd.DataFrame(
+            [("video01", "train"), ("video02", "test")], columns=["video", "split"]
+        ),
         "phases": pd.DataFrame({"phase": PHASES}),
     }
     for name, table in tables.items():
         write_table(table, Path(f"data/index/{name}.csv"))
-
-
-def evaluated():
-    """The evaluate stage's report on them."""
-    evaluate_stage.run()

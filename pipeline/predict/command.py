@@ -7,14 +7,16 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 from pipeline.atomic import remove_abandoned
 from pipeline.bundle.opened import opened_models
 from pipeline.errors import PipelineError
-from pipeline.index.probe import probe
+from pipeline.predict.container import read_container
 from pipeline.predict.devices import devices_for
 from pipeline.predict.inputs import find_videos
+from pipeline.predict.loaded import device_of, fingerprint_of, notes_of, read_models
 from pipeline.predict.outputs import is_written, made_by, write_outputs
 from pipeline.predict.predictor import Predictor
 from pipeline.progress import Progress
@@ -57,12 +59,15 @@ def predict_videos(asked: Sequence[str], request: Request) -> str:
     videos = find_videos(asked)
     remove_abandoned(request.out)
     with opened_models(request.models) as folder:
-        # Here, so that what is wrong with the models is said once and before anything is done.
-        predictor = Predictor(folder, request.device, request.batch)
-        todo = [video for video in videos if not _is_done(video, request, predictor.fingerprint)]
-        for line in predictor.notes if todo else ():
-            print(f"predict: {line}", file=sys.stderr)
-        failed = _predict(todo, folder, request, predictor)
+        # What is wrong with the models is said once, and before anything is done.
+        pair, recipe = read_models(folder)
+        model, device = fingerprint_of(pair), device_of(request.device)
+        todo = [video for video in videos if not _is_done(video, request, model)]
+        if todo:
+            for line in notes_of(pair, recipe, device):
+                print(f"predict: {line}", file=sys.stderr)
+        del pair
+        failed = _predict(todo, folder, request)
     kept = len(videos) - len(todo)
     note = f", {kept} were there already" if kept else ""
     if failed:
@@ -81,11 +86,9 @@ def _is_done(video: Path, request: Request, model: str) -> bool:
     return is_written(video, request.out, made_by(video, model, request.abstain))
 
 
-def _predict(
-    videos: Sequence[Path], folder: Path, request: Request, predictor: Predictor
-) -> list[str]:
+def _predict(videos: Sequence[Path], folder: Path, request: Request) -> list[str]:
     """Predict these videos; a line for each that failed."""
-    seconds = {video: probe(video).duration_s for video in videos}
+    seconds = {video: read_container(video).duration_s for video in videos}
     total_s, done_s = max(sum(seconds.values()), 1e-9), 0.0
     failed = []
     with Progress("predict", len(videos)) as progress:
@@ -95,7 +98,7 @@ def _predict(
             left = 1 - (done_s + share * seconds[video]) / total_s
             progress.part(video.stem, share, left)
 
-        with closing(_results(videos, folder, request, predictor, progressed)) as results:
+        with closing(_results(videos, folder, request, progressed)) as results:
             for video, result in results:
                 try:
                     warnings = result()
@@ -114,18 +117,20 @@ def _results(
     videos: Sequence[Path],
     folder: Path,
     request: Request,
-    predictor: Predictor,
     progressed: Callable[[Path, int, int], None],
 ) -> Generator[tuple[Path, Callable[[], tuple[str, ...]]], None, None]:
     """Each video with a function that gives its warnings or raises its error, as they finish."""
     devices = devices_for(request.device, request.jobs)[: len(videos)]
     if len(devices) <= 1:
         # Another process would only cost its start.
-        for video in videos:
-            yield video, partial(_write, predictor, video, request, partial(progressed, video))
+        if videos:
+            with Predictor(folder, request.device, request.batch) as predictor:
+                for video in videos:
+                    report = partial(progressed, video)
+                    yield video, partial(_write, predictor, video, request, report)
         return
     context = multiprocessing.get_context("spawn")  # neither decoders nor CUDA survive a fork
-    free = context.Queue()
+    free: Queue[str] = context.Queue()
     for device in devices:
         free.put(device)
     threads = max(1, cores() // len(devices))
@@ -146,20 +151,24 @@ def _results(
             raise
 
 
-# Of a process that _results started.
-_here: Predictor | None = None
+# Of a process that _results started: how its predictor is made, and the predictor.
+_recipe: Callable[[], Predictor] | None = None
+_predictor: Predictor | None = None
 
 
-def _start(
-    folder: Path, batch: int, threads: int, free: "multiprocessing.queues.Queue[str]"
-) -> None:
-    global _here
-    _here = Predictor(folder, free.get(), batch, threads)
+def _start(folder: Path, batch: int, threads: int, free: "Queue[str]") -> None:
+    """Take a device that no other process has."""
+    global _recipe
+    _recipe = partial(Predictor, folder, free.get(), batch, threads)
 
 
 def _write_here(video: Path, request: Request) -> tuple[str, ...]:
-    assert _here is not None
-    return _write(_here, video, request)
+    global _predictor
+    assert _recipe is not None
+    if _predictor is None:
+        # Not in _start: the pool would break there without a word of what went wrong.
+        _predictor = _recipe()
+    return _write(_predictor, video, request)
 
 
 def _write(

@@ -20,6 +20,8 @@ from pipeline.predict.recipe import Recipe, recipe_of
 from pipeline.result_store import fingerprint
 from pipeline.runtime import RuntimeParams
 
+Pool = ThreadPoolExecutor
+
 FORMAT_VERSION = 1
 """Of what is written for a video."""
 
@@ -34,8 +36,6 @@ class Loaded:
         writers: Each backbone, on the device.
         network: The temporal model, on the device.
         device: Where both run.
-        fingerprint: Of all that decides a prediction besides the video.
-        notes: What differs here from where the models were trained, a line each.
     """
 
     pair: ModelPair
@@ -43,24 +43,17 @@ class Loaded:
     writers: tuple[FileWriter, ...]
     network: TemporalModule
     device: torch.device
-    fingerprint: str
-    notes: tuple[str, ...]
 
 
-def load(
-    folder: Path, device_name: str, runtime: RuntimeParams, pool: ThreadPoolExecutor
-) -> Loaded:
-    """The models of a folder.
+def read_models(folder: Path) -> tuple[ModelPair, Recipe]:
+    """Both models and what they say of the way from a video to them, checked; nothing is built.
 
     Args:
         folder: Holds backbone.safetensors and temporal.safetensors.
-        device_name: "auto", "cpu", "cuda" or "cuda:1".
-        runtime: Threads, and the batch on a GPU.
-        pool: Threads that read JPEGs.
 
     Raises:
-        PipelineError: A file is missing or damaged, they do not belong together, they do not say
-            all that is needed, or there is no such device.
+        PipelineError: A file is missing or damaged, they do not belong together, or they do not say
+            all that is needed.
     """
     backbone, temporal = folder / "backbone.safetensors", folder / "temporal.safetensors"
     for path in (backbone, temporal):
@@ -70,26 +63,58 @@ def load(
                 "or a file that `python -m pipeline bundle` wrote."
             )
     pair = read_pair(backbone, temporal)
-    recipe = recipe_of(pair, temporal)
-    device = device_of(device_name)
-    notes = _other_libraries(pair)
-    if recipe.features.decoder == "nvjpeg" and device.type == "cpu":
-        recipe = replace(recipe, features=recipe.features.model_copy(update={"decoder": "opencv"}))
-        notes.append("trained on frames that a GPU decoded: on this CPU, pixels differ a little")
-    parts = separated(pair.backbone, pair.backbone_header)
-    plan = Plan(backbone, recipe.features, runtime, (), {}, recipe.clips)
-    writers = tuple(
-        build_writer(replace(plan, part=number), device, pool, notes.append)
-        for number in range(len(parts))
-    )
-    network, _ = load_model(temporal, device)
-    name = fingerprint(
+    return pair, recipe_of(pair, temporal)
+
+
+def fingerprint_of(pair: ModelPair) -> str:
+    """Of all that decides a prediction besides the video."""
+    return fingerprint(
         backbone=pair.weights_hash,
         temporal=tensors_hash(pair.temporal),
         header=pair.temporal_header,
         format=FORMAT_VERSION,
     )
-    return Loaded(pair, recipe, writers, network, device, name, tuple(notes))
+
+
+def load(folder: Path, device: torch.device, runtime: RuntimeParams, pool: Pool) -> Loaded:
+    """The models of a folder.
+
+    Args:
+        folder: Holds backbone.safetensors and temporal.safetensors.
+        device: Where they will run.
+        runtime: Threads, and the batch on a GPU.
+        pool: Threads that read JPEGs.
+
+    Raises:
+        PipelineError: As read_models; or the device has too little memory.
+    """
+    pair, recipe = read_models(folder)
+    features = recipe.features
+    if _needs_another_decoder(recipe, device):
+        features = features.model_copy(update={"decoder": "opencv"})
+    plan = Plan(folder / "backbone.safetensors", features, runtime, (), {}, recipe.clips)
+    writers = tuple(
+        build_writer(replace(plan, part=number), device, pool, _silent)
+        for number in range(len(separated(pair.backbone, pair.backbone_header)))
+    )
+    network, _ = load_model(folder / "temporal.safetensors", device)
+    return Loaded(pair, recipe, writers, network, device)
+
+
+def notes_of(pair: ModelPair, recipe: Recipe, device: torch.device) -> tuple[str, ...]:
+    """What differs here from where the models were trained, a line each."""
+    notes = _other_libraries(pair)
+    if _needs_another_decoder(recipe, device):
+        notes.append("trained on frames that a GPU decoded: on this CPU, pixels differ a little")
+    return tuple(notes)
+
+
+def _needs_another_decoder(recipe: Recipe, device: torch.device) -> bool:
+    return recipe.features.decoder == "nvjpeg" and device.type == "cpu"
+
+
+def _silent(line: str) -> None:
+    """What the features stage says of int8 and of compiling, neither of which is done here."""
 
 
 def device_of(name: str) -> torch.device:

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from pipeline.bundle.opened import opened_models
 from pipeline.errors import VideoError
 from pipeline.evaluate.predict import predict
-from pipeline.frames.source import MEND
-from pipeline.index.probe import probe
+from pipeline.predict.container import read_container
 from pipeline.predict.encoded import Progressed, encoded_video
 from pipeline.predict.live import Live, LivePrediction
-from pipeline.predict.loaded import load
+from pipeline.predict.loaded import device_of, fingerprint_of, load, notes_of
 from pipeline.predict.prediction import Prediction, abstaining
 from pipeline.predict.unlike import unlike_features, unlike_frames, unlike_samples
 from pipeline.runtime import RuntimeParams
@@ -53,13 +52,14 @@ class Predictor:
         self._runtime = RuntimeParams(batch=batch, threads=threads, workers=threads)
         self._pool = ThreadPoolExecutor(self._runtime.worker_count)
         with opened_models(Path(models)) as folder:
-            self._models = load(folder, device, self._runtime, self._pool)
+            self._models = load(folder, device_of(device), self._runtime, self._pool)
         self._live: Live | None = None
-        self.classes = self._models.recipe.classes
-        self.fps = self._models.recipe.fps
+        pair, recipe = self._models.pair, self._models.recipe
+        self.classes = recipe.classes
+        self.fps = recipe.fps
         self.causal = bool(self._models.network.causal)
-        self.fingerprint = self._models.fingerprint
-        self.notes = self._models.notes
+        self.fingerprint = fingerprint_of(pair)
+        self.notes = notes_of(pair, recipe, self._models.device)
 
     def __enter__(self) -> Self:
         return self
@@ -96,9 +96,6 @@ class Predictor:
         path, recipe = Path(path), self._models.recipe
         if not path.is_file():
             raise VideoError(path.stem, f"{path} is not a file. Is its name right?")
-        found = probe(path)
-        if not found.width:
-            raise VideoError(path.stem, f"{path}: {found.problem}. {MEND}")
         video = encoded_video(
             path,
             recipe.frames,
@@ -124,7 +121,7 @@ class Predictor:
         )
         probabilities = scored.known_probabilities
         warnings = [
-            *unlike_frames(found, recipe.frames),
+            *unlike_frames(read_container(path), recipe.frames),
             *unlike_samples(video.lost),
             *unlike_features(video.features, header, Path("temporal.safetensors")),
         ]

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.frames.params import FramesParams
-from pipeline.index.probe import Probe
+from pipeline.predict.container import Container
 from pipeline.seen import FAR, distance
 
 
-def unlike_frames(found: Probe, frames: FramesParams) -> list[str]:
+def unlike_frames(found: Container, frames: FramesParams) -> list[str]:
     """What its frames lack by themselves: size and rate below what the models take of a video.
 
     Args:
@@ -21,12 +21,12 @@ def unlike_frames(found: Probe, frames: FramesParams) -> list[str]:
     """
     lines = []
     side = min(found.width, found.height)
-    if side < frames.short_side:
+    if 0 < side < frames.short_side:
         lines.append(
             f"{found.width} x {found.height} pixels: enlarged to a short side of "
             f"{frames.short_side}, which adds no detail"
         )
-    if found.fps < float(frames.rate):
+    if 0 < found.fps < float(frames.rate):
         lines.append(
             f"{found.fps:g} frames per second, but {float(frames.rate):g} are taken: frames repeat"
         )
