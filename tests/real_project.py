@@ -52,7 +52,8 @@ def index(videos):
         rows.append((name, path.name, file_hash(path), 320, 200, 25, 25 * length_s, length_s, ""))
         third = length_s / 3
         runs += [(name, i * third, (i + 1) * third, phase) for i, phase in enumerate(PHASES)]
-    columns = "video path sha256 width height fps frames duration_s problem".split()
+    columns = ["video", "path", "sha256", "width", "height"]
+    columns += ["fps", "frames", "duration_s", "problem"]
     tables = {
         "videos": pd.DataFrame(rows, columns=columns),
         "labels": pd.DataFrame(runs, columns=["video", "start_s", "end_s", "phase"]),

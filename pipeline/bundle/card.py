@@ -11,7 +11,6 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from pipeline import paths
 from pipeline.errors import PipelineError
 from pipeline.evaluate.error_analysis import confused_pairs
 from pipeline.evaluate.facts import training_of, untrained
@@ -21,7 +20,8 @@ from pipeline.prediction_files import read_prediction
 from pipeline.settings import read_value
 
 _CONFUSIONS = 5
-_UNKNOWN = "not recorded"
+UNKNOWN = "not recorded"
+"""What a card says of a fact that is not known."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ class Card:
     @property
     def training_videos(self) -> str:
         """How many there were."""
-        return str(self.temporal.get("seen", {}).get("videos", _UNKNOWN))
+        return str(self.temporal.get("seen", {}).get("videos", UNKNOWN))
 
     @property
     def weights(self) -> str:
         """Where the backbone's weights come from, and what was done to them."""
-        return f"{self.backbone.get('weights', _UNKNOWN)}{training_of(self.backbone)}"
+        return f"{self.backbone.get('weights', UNKNOWN)}{training_of(self.backbone)}"
 
     @property
     def weights_licence(self) -> str:
         """Of the weights that the backbone began with."""
-        return str(self.backbone.get("weights_licence", _UNKNOWN))
+        return str(self.backbone.get("weights_licence", UNKNOWN))
 
     @property
     def untrained(self) -> bool:
@@ -91,7 +91,7 @@ def model_card(card: Card) -> str:
         autoescape=False,  # Markdown, not HTML
     )
     environment.filters["cell"] = _cell
-    return environment.get_template("model_card.md.jinja").render(card=card, unknown=_UNKNOWN)
+    return environment.get_template("model_card.md.jinja").render(card=card, unknown=UNKNOWN)
 
 
 def known_confusions(predictions: Path, classes: Sequence[str]) -> list[str]:
@@ -115,12 +115,12 @@ def known_confusions(predictions: Path, classes: Sequence[str]) -> list[str]:
     ]
 
 
-def parameter(key: str) -> str:
-    """A value of params.yaml, where there is one."""
+def parameter(key: str, params: Path) -> str:
+    """A value of a project's params.yaml, where there is one."""
     try:
-        return str(read_value(key, str))
+        return str(read_value(key, str, params))
     except PipelineError:
-        return _UNKNOWN if not paths.PARAMS.is_file() else f"{_UNKNOWN} in params.yaml"
+        return UNKNOWN
 
 
 def _cell(text: object) -> str:

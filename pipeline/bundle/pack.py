@@ -13,6 +13,7 @@ from pipeline.bundle.contents import MANIFEST, MODELS, as_json, manifest_of
 from pipeline.errors import PipelineError
 from pipeline.evaluate.parameters import flat_parameters
 from pipeline.model_pair import read_pair
+from pipeline.paths import PARAMS
 from pipeline.predict.recipe import recipe_of
 from pipeline.result_store import file_hash
 
@@ -27,8 +28,8 @@ def bundle(models: Path, output: Path, reports: Path, licence: str = "") -> str:
     Args:
         models: Folder of the two model files.
         output: The bundle.
-        reports: Folder of metrics.json, details.json and predictions; what is missing there the
-            card calls not recorded.
+        reports: Folder of metrics.json, details.json and predictions, beside params.yaml; what is
+            missing there the card calls not recorded.
         licence: Under which the bundle is handed on.
 
     Returns:
@@ -50,8 +51,8 @@ def bundle(models: Path, output: Path, reports: Path, licence: str = "") -> str:
         parameters=parameters,
         details=details,
         confusions=known_confusions(reports / "predictions", recipe.classes),
-        layout=parameter("data.layout"),
-        scheme=parameter("split.scheme"),
+        layout=parameter("data.layout", reports.parent / PARAMS),
+        scheme=parameter("split.scheme", reports.parent / PARAMS),
         licence=licence,
     )
     texts = {
