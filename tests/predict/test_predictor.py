@@ -21,13 +21,14 @@ from pipeline.sequences import read_split
 SETTINGS = {
     "images": {},
     "two networks, bf16, mirrored, borders cut off, offline": {
-        "frames": {"crop_borders": True, "fps": "1/11"},
+        "frames": {"crop_borders": True, "fps": "1/16"},
         "backbone": {"name": ["resnet18", "shufflenet_v2_x0_5"]},
         "features": {"precision": "bf16", "dtype": "float32", "tta": "flip", "crop": 32},
         "model": {"bidirectional": True},
     },
     "clips": {
-        "backbone": {"name": "r3d_18", "clip": {"frames": 2, "stride_s": "8/3"}},
+        "frames": {"fps": "1/16"},
+        "backbone": {"name": "r3d_18", "clip": {"frames": 2, "stride_s": "16/3"}},
         "features": {"crop": 32},
     },
 }
@@ -55,7 +56,7 @@ def test_a_prediction_is_that_of_the_evaluate_stage_to_the_last_bit(name, videos
     np.testing.assert_array_equal(found.time_s, sequence.time_s)
     np.testing.assert_array_equal(found.probabilities, expected.probabilities)
     np.testing.assert_array_equal(found.classified, expected.prediction)
-    assert len(np.unique(found.probabilities[:, 0])) > 10  # not a constant one
+    assert len(np.unique(found.probabilities[:, 0])) > 5  # not a constant one
 
 
 @pytest.mark.parametrize("clip", [None, {"frames": 3, "stride_s": 2}])
