@@ -253,6 +253,46 @@ def overlay(
 
 
 @app.command()
+def predict(
+    videos: Annotated[
+        list[str], typer.Argument(help="Files, folders and patterns such as 'op*.mp4'.")
+    ],
+    model: Annotated[
+        Path, typer.Option(help="The folder models/ of a project, or a bundle.")
+    ] = Path("models"),
+    out: Annotated[Path, typer.Option(help="Where the files go.")] = Path("predictions"),
+    abstain: Annotated[
+        float | None,
+        typer.Option(help="Below this probability a stretch stays without a phase.", min=0, max=1),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")] = "auto",
+    batch: Annotated[int, typer.Option(help="Images per forward pass on a GPU.", min=1)] = 64,
+    jobs: Annotated[
+        int, typer.Option(help="Videos at once; 0: one per GPU, or per 8 cores.", min=0)
+    ] = 0,
+) -> None:
+    """Predict the phases of any videos, by trained models alone."""
+    from pipeline.predict.command import Request, predict_videos
+
+    print(predict_videos(videos, Request(model, out, abstain, device, batch, jobs)))
+
+
+@app.command()
+def bundle(
+    models: Annotated[Path, typer.Argument(help="The folder of both model files.")] = Path(
+        "models"
+    ),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle.")] = Path("model.zip"),
+    reports: Annotated[Path, typer.Option(help="The report on these models.")] = Path("reports"),
+    licence: Annotated[str, typer.Option(help="Under which the bundle is handed on.")] = "",
+) -> None:
+    """Put trained models, their figures and a model card into one file."""
+    from pipeline.bundle.pack import bundle as write_bundle
+
+    print(write_bundle(models, output, reports, licence))
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the operations go.")] = Path(
         "data/demo/operations"

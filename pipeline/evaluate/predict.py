@@ -12,6 +12,7 @@ from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.params import rebuilt
+from pipeline.postprocess.applied import processed
 from pipeline.scored_video import Probabilities, ScoredVideo
 from pipeline.segments import Labels
 from pipeline.sequences import Sequence
@@ -38,8 +39,7 @@ def predict(
     features = torch.from_numpy(sequence.features).float()[None].to(device)
     mask = torch.ones(features.shape[:2], dtype=torch.bool, device=device)
     outputs = network(features, mask)
-    probabilities = outputs.logits[-1][0].float().softmax(dim=1).cpu().numpy()  # (T, C)
-    prediction = probabilities.argmax(axis=1).astype(np.int64)
+    probabilities, prediction = processed(outputs.logits[-1][0], header)
     return ScoredVideo(sequence.labels, prediction, probabilities)
 
 

@@ -9,9 +9,9 @@ import torch
 
 from pipeline import paths
 from pipeline.backbone_parts import separated
-from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.errors import PipelineError
 from pipeline.given_features import NETWORK
+from pipeline.model_pair import read_pair
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
@@ -50,33 +50,26 @@ def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL
         PipelineError: One is missing or damaged, or the temporal model was trained on another
             backbone's features, or it predicts no phases.
     """
-    tensors, described = load_checkpoint(backbone)
-    if described["name"] == NETWORK:
+    pair = read_pair(backbone, temporal)
+    if pair.backbone_header["name"] == NETWORK:
         raise PipelineError(
             f"{backbone}: holds no network: the data set brings its features itself, so that "
             "nothing leads from an image to a prediction."
         )
-    weights, header = load_checkpoint(temporal)
-    parts = separated(tensors, described)
-    weights_hash = tensors_hash(tensors)
-    if weights_hash != header["weights_hash"]:
-        raise PipelineError(
-            f"{backbone}: holds backbone {weights_hash[:12]}, but {temporal} was trained on "
-            f"features of {header['weights_hash'][:12]}. Run `dvc repro`."
-        )
-    if header.get("task", {}).get("kind") == "video":
+    if pair.temporal_header.get("task", {}).get("kind") == "video":
         raise PipelineError(
             f"{temporal}: gives one answer per video, but what is explained here are phases of "
             "frames. reports/index.html shows where the answer of each test video came from."
         )
-    network = rebuilt(header)
-    network.load_state_dict(weights)
+    parts = separated(pair.backbone, pair.backbone_header)
+    network = rebuilt(pair.temporal_header)
+    network.load_state_dict(pair.temporal)
     return Models(
         backbones=[_built(own, part["name"]) for own, part in parts],
         transforms=[read_transform(part["transform"]) for _, part in parts],
-        weights_hash=weights_hash,
+        weights_hash=pair.weights_hash,
         temporal=network.eval().requires_grad_(False),
-        header=header,
+        header=pair.temporal_header,
     )
 
 

@@ -16,6 +16,7 @@ from pipeline.networks.temporal.params import check_window, read_model
 from pipeline.paths import TEMPORAL, TRAIN_REPORT
 from pipeline.postprocess.params import read_postprocess
 from pipeline.runtime import read_runtime
+from pipeline.seen import features_seen
 from pipeline.settings import read_section, read_value
 from pipeline.tables import read_folds, write_table
 from pipeline.task import read_task
@@ -76,13 +77,16 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
             networks.append(training.network)
         network = networks[0] if len(networks) == 1 else Ensemble(networks)
         trained_folds.append(Fold(fold, network, videos.training, videos.validation))
-    fit = fitted(postprocess, trained_folds)
+    besides = fitted(postprocess, trained_folds)
+    # Folds share videos: each counts once.
+    learnt = {video.video: video.features for own in trained_folds for video in own.training}
+    besides["seen"] = features_seen(learnt.values())
     write_table(history_of(results), curves / "history.csv")
     if alone:
         (result,), (header,) = results.values(), headers.values()
-        save_checkpoint(weights, result.weights, header | fit)
+        save_checkpoint(weights, result.weights, header | besides)
     else:
-        save_checkpoint(weights, tensors_of(results), header_of_all(headers, seed) | fit)
+        save_checkpoint(weights, tensors_of(results), header_of_all(headers, seed) | besides)
     return f"{weights}: {kind}, {_summary(list(results.values()))}{_from_store(found)}"
 
 

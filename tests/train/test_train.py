@@ -131,6 +131,7 @@ def test_the_header_holds_all_that_leads_from_a_video_to_its_phases(project):
     assert header["classes"] == list(PHASES) == header["classes_seen"]
     assert (header["dim"], header["causal"], header["receptive_field"]) == (D, True, 61)
     assert (header["fps"], header["seed"], header["weights_hash"]) == (1.0, 3, "w" * 64)
+    assert header["seen"]["videos"] == 3  # how far a video lies from these: pipeline/seen.py
 
 
 def no_training(monkeypatch):

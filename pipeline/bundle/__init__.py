@@ -1,0 +1,1 @@
+"""The command `bundle`: trained models with what has to be known of them, in one file."""

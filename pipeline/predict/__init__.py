@@ -1,0 +1,1 @@
+"""The command `predict` and the class Predictor: from trained models and a video to its phases."""

@@ -1,0 +1,161 @@
+"""Predictor: trained models, applied to videos and to live images."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.bundle.opened import opened_models
+from pipeline.errors import VideoError
+from pipeline.evaluate.predict import predict
+from pipeline.predict.container import read_container
+from pipeline.predict.encoded import Progressed, encoded_video
+from pipeline.predict.live import Live, LivePrediction
+from pipeline.predict.loaded import device_of, fingerprint_of, load, notes_of
+from pipeline.predict.prediction import Prediction, abstaining
+from pipeline.predict.unlike import unlike_features, unlike_frames, unlike_samples
+from pipeline.runtime import RuntimeParams
+from pipeline.sequences import FrameTarget, Sequence
+
+
+class Predictor:
+    """Trained models, ready for videos, and for live images where the temporal model is causal.
+
+    Nothing but the models is read: no params.yaml, no DVC, no labels. The steps are those of the
+    stages, so that a video's prediction is the one that the evaluate stage makes of it, to the last
+    bit on the same machine.
+
+    Args:
+        models: The folder models/ of a project, or a bundle.
+        device: "auto" is a GPU where there is one; "cpu", "cuda" or "cuda:1".
+        batch: Images per forward pass on a GPU. It changes the last digits at most.
+        threads: Of this process; 0: one per core.
+
+    Attributes:
+        classes: Names in class order.
+        fps: Samples per second of video.
+        causal: Whether it can run live.
+        fingerprint: Of all that decides a prediction besides the video.
+        notes: What differs here from where the models were trained, a line each.
+
+    Raises:
+        PipelineError: A model file is missing, damaged or foreign, the two do not belong together,
+            or there is no such device.
+    """
+
+    def __init__(
+        self, models: str | Path = "models", device: str = "auto", batch: int = 64, threads: int = 0
+    ) -> None:
+        self._runtime = RuntimeParams(batch=batch, threads=threads, workers=threads)
+        self._pool = ThreadPoolExecutor(self._runtime.worker_count)
+        with opened_models(Path(models)) as folder:
+            self._models = load(folder, device_of(device), self._runtime, self._pool)
+        self._live: Live | None = None
+        pair, recipe = self._models.pair, self._models.recipe
+        self.classes = recipe.classes
+        self.fps = recipe.fps
+        self.causal = bool(self._models.network.causal)
+        self.fingerprint = fingerprint_of(pair)
+        self.notes = notes_of(pair, recipe, self._models.device)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def video(
+        self,
+        path: str | Path,
+        abstain: float | None = None,
+        progressed: Progressed = lambda done, total: None,
+    ) -> Prediction:
+        """The phases of a video, read once; memory does not grow with it but by its features.
+
+        Args:
+            path: The file.
+            abstain: Below this probability of the best class, a sample is left without one.
+            progressed: Told how many samples of how many are encoded.
+
+        Raises:
+            VideoError: The file is missing, no video, or damaged.
+            PipelineError: The device has too little memory.
+        """
+        path, recipe = Path(path), self._models.recipe
+        if not path.is_file():
+            raise VideoError(path.stem, f"{path} is not a file. Is its name right?")
+        video = encoded_video(
+            path,
+            recipe.frames,
+            self._models.writers,
+            self._runtime.thread_count,
+            self._pool,
+            progressed,
+        )
+        header = dict(self._models.pair.temporal_header)
+        scored = predict(
+            self._models.network,
+            header,
+            Sequence(
+                video=path.stem,
+                features=video.features,
+                target=FrameTarget(np.full(len(video.time_s), -1, dtype=np.int64)),
+                time_s=video.time_s,
+                fps=recipe.fps,
+                weights_hash=self._models.pair.weights_hash,
+                fingerprint="",
+            ),
+            self._models.device,
+        )
+        probabilities = scored.known_probabilities
+        warnings = [
+            *unlike_frames(read_container(path), recipe.frames),
+            *unlike_samples(video.lost),
+            *unlike_features(video.features, header, Path("temporal.safetensors")),
+        ]
+        return Prediction(
+            classes=self.classes,
+            fps=self.fps,
+            time_s=video.time_s,
+            classified=abstaining(scored.prediction, probabilities, abstain),
+            probabilities=probabilities,
+            warnings=tuple(warnings),
+        )
+
+    def frame(self, image: NDArray[np.uint8], time_s: float) -> LivePrediction:
+        """The phase now, from an image and those before it, at a cost that stays the same.
+
+        The model sees what it would see in a recording: at each k / fps after the first image, the
+        image that is shown then. Others cost next to nothing. An image that stays until after
+        k / fps is known to be that one when the next image comes, so give images as they come.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, as the camera gives it.
+            time_s: When it is shown, on any clock; it must rise.
+
+        Returns:
+            The prediction at the last k / fps.
+
+        Raises:
+            PipelineError: The models look into the future or need the whole video.
+            ValueError: The image has another shape, or the time does not rise.
+        """
+        if self._live is None:
+            self._live = Live(self._models, self._pool)
+        return self._live.frame(image, time_s)
+
+    def restart(self) -> None:
+        """The next image that `frame` is given begins another operation."""
+        self._live = None
