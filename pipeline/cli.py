@@ -126,6 +126,21 @@ def compare(
 
 
 @app.command()
+def leaderboard(
+    metric: Annotated[
+        str, typer.Option(help="Sorts the rows: as in reports/details.json, or a short name.")
+    ] = "macro_f1",
+    md: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="A tabular, for a paper.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also a page, into this file.")] = None,
+) -> None:
+    """Rank all commits and experiments that scored the same test videos."""
+    from pipeline.leaderboard.command import leaderboard as rank
+
+    print(rank(metric, md, latex, html))
+
+
+@app.command()
 def tune(
     space: Annotated[Path, typer.Argument(help="Keys with their values: see docs/search.md.")],
     trials: Annotated[int, typer.Option(help="In all, those of earlier calls included.", min=1)] = (

@@ -14,7 +14,10 @@ PACKAGE = ROOT / "pipeline"
 STAGES = ("index", "frames", "backbone", "features", "train", "evaluate")
 # Below the rooms, from top to bottom: each may import those behind it.
 LAYERS = ("drawing", "metrics", "feature_space", "training", "saliency", "networks")
-COMMANDS = ("compare", "score", "report", "efficiency", "explain", "predict", "probe")
+COMMANDS = (
+    *("compare", "score", "report", "efficiency", "explain", "predict", "probe"),
+    *("tune", "leaderboard"),
+)
 
 
 def files_of(folder: str) -> set[Path]:

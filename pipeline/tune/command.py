@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pipeline.metrics.keys import is_in
 from pipeline.metrics.short_names import SHORT_NAMES, full_key, rises
 from pipeline.metrics.table import METRICS
 from pipeline.result_store import store_root
-from pipeline.settings import read_params
+from pipeline.settings import read_params, read_value
 from pipeline.tune.check import check_space
 from pipeline.tune.space import Space, read_space
 from pipeline.tune.trials import Runner, experiments_of
@@ -52,6 +53,7 @@ def tune(
         raise PipelineError(f"--prune: goes by macro F1, which says nothing about {key}.")
     space = read_space(source)
     check_space(space, source)
+    check_data_root(read_value("data.root", str))
     _need_optuna()
     from pipeline.tune.report import write_report
     from pipeline.tune.study import Search, open_study, run_trials
@@ -90,6 +92,30 @@ def validation_key(metric: str) -> str:
         short = ", ".join(f"val.{name}" for name in SHORT_NAMES)
         raise PipelineError(f"--metric: found {metric}. Allowed: {short}; {', '.join(known)}.")
     return key
+
+
+def check_data_root(root: str) -> None:
+    """Trials run in copies of the repository, which hold what git and DVC know.
+
+    Raises:
+        PipelineError: The data lie in this folder, and neither knows them.
+    """
+    from dvc.exceptions import OutputNotFoundError
+    from dvc.repo import Repo
+
+    path = Path(root)
+    if path.is_absolute():
+        return
+    with Repo(".") as repo:
+        try:
+            repo.find_outs_by_path(root)
+        except OutputNotFoundError:
+            if not subprocess.run(["git", "ls-files", root], capture_output=True).stdout:
+                raise PipelineError(
+                    f"params.yaml: data.root: found {root}, which neither git nor DVC tracks. "
+                    "Trials run in copies of the repository, where it is missing: write "
+                    f"{path.resolve()}, or `dvc add {root}`."
+                ) from None
 
 
 def _known_keys() -> list[str]:

@@ -138,7 +138,9 @@ def written(value: Any) -> str:
     text = str(value)
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # A backslash is itself, unless a quotation mark comes behind it.
+    doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", text)
+    return "'" + doubled.replace("'", "\\'") + "'"
 
 
 def _searched(key: str, found: Any, before: list[Searched]) -> Searched:
