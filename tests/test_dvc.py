@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,6 +192,29 @@ def test_an_experiment_runs_what_its_change_needs(project):
     project.run("git", "checkout", "-q", ".")
     project.run("dvc", "checkout", "-q")
     assert project.repro()[0] == []
+
+
+def test_a_queue_trains_each_kind_and_the_leaderboard_ranks_them(project):
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-q", "--allow-empty", "-m", "Results")
+    # The data are neither in git nor in DVC here, so the copies of the repository need them.
+    put = ("dvc", "exp", "run", "--queue", "-C", "data/ours", "-n", "kinds")
+    project.run(*put, "-S", "model.kind=rnn,tecno,asformer")
+    project.run("dvc", "queue", "start", "-j", "1")
+    deadline = time.monotonic() + 300
+    while re.search("Queued|Running", status := project.run("dvc", "queue", "status")):
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    project.run("dvc", "queue", "stop")
+    assert status.count("Success") == 3, status
+
+    table = project.run("python", "-m", "pipeline", "leaderboard", "--md")
+    rows = [line.split(" | ")[:2] for line in table.splitlines() if "resnet18" in line]
+    kinds = {name.removeprefix("| "): kind for name, kind in rows}
+    assert kinds["kinds-2"] == "tecno" and kinds["kinds-3"] == "asformer"
+    # Of rnn nothing was changed: its row is a commit's, which has the same predictions.
+    assert "kinds-1" not in kinds and "rnn" in kinds.values()
+    assert not project.run("git", "status", "--short", "params.yaml", "dvc.lock", "reports")
 
 
 def test_a_finetuned_backbone_follows_the_labels_it_learnt_from_and_nothing_else(project):
