@@ -8,7 +8,6 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.tune.command import validation_key
 from pipeline.tune.report import write_report
-from pipeline.tune.serial import _curve
 from pipeline.tune.space import read_space
 from pipeline.tune.study import Search, counted, open_study, run_trials
 from pipeline.tune.trials import INTERRUPTED, Outcome, reason_in
@@ -183,10 +182,3 @@ def test_the_reason_is_what_the_stage_says_before_what_dvc_says():
     log = "Traceback (most recent call last):\n  x\nMemoryError: none left\nERROR: failed to repro"
     assert reason_in(log.replace("repro", "reproduce 'train'")) == "MemoryError: none left"
     assert reason_in("") == "it left no message"
-
-
-def test_a_curve_is_read_without_its_half_written_line(tmp_path):
-    path = tmp_path / "val_macro_f1.tsv"
-    assert _curve(path) == []
-    path.write_text("step\tval_macro_f1\n0\t0.25\n1\t0.5\n2\t0.")
-    assert _curve(path) == [0.25, 0.5]
