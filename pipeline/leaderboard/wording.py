@@ -80,8 +80,12 @@ def operations(cost: Cost | None) -> str:
     """Operations for a frame, or a dash."""
     if cost is None:
         return "-"
-    flops = cost.flops_per_frame
-    return f"{flops / 1e9:.2f} G" if flops >= 1e8 else f"{flops / 1e6:.2f} M"
+    flops, unit = next(
+        (cost.flops_per_frame / size, unit)
+        for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k"), (1, ""))
+        if cost.flops_per_frame >= size or not unit
+    )
+    return f"{flops:.3g}{unit}"
 
 
 def _html_row(tag: str, cells: tuple[str, ...]) -> str:
@@ -93,7 +97,7 @@ def _table(board: Board) -> list[tuple[str, ...]]:
     first = board.metrics[0]
     has_validation = any(row.validation is not None for row in board.rows)
     head = ["result", "kind", "backbone", *map(_title, board.metrics)]
-    head += [f"{_title(first)}, validation"] if has_validation else []
+    head += [f"validation{_unit(first)}"] if has_validation else []
     head += ["p against best", "FLOP backbone", "FLOP head"]
     table = [tuple(head)]
     for row in board.rows:
@@ -121,8 +125,8 @@ def _notes(board: Board) -> list[str]:
     chosen = [row for row in board.rows if row.validation is not None]
     if chosen:
         notes.append(
-            "Who looks for the best row here has chosen by the test videos. Choose by validation, "
-            "and quote that row."
+            "The table is sorted by test figures. Choose a model by its validation figure, and "
+            "quote the test figure of that row."
         )
     if board.apart:
         lines = "\n".join(f"{name}: {reason}" for name, reason in board.apart)
@@ -135,8 +139,11 @@ def _name(row: Row) -> str:
 
 
 def _title(metric: Metric) -> str:
-    unit = {"%": ", %", "s": ", s", "ratio": ""}[metric.unit]
-    return f"{metric.label}{unit}"
+    return f"{metric.label}{_unit(metric)}"
+
+
+def _unit(metric: Metric) -> str:
+    return {"%": ", %", "s": ", s", "ratio": ""}[metric.unit]
 
 
 def _figure(metric: Metric, figure: Figure) -> str:
