@@ -214,7 +214,7 @@ def test_a_queue_trains_each_kind_and_the_leaderboard_ranks_them(project):
     assert kinds["kinds-2"] == "tecno" and kinds["kinds-3"] == "asformer"
     # Of rnn nothing was changed: its row is a commit's, which has the same predictions.
     assert "kinds-1" not in kinds and "rnn" in kinds.values()
-    assert not project.run("git", "status", "--short", "params.yaml", "dvc.lock", "reports")
+    assert not project.run("git", "status", "--short", "params.yaml", "dvc.lock")
 
 
 def test_a_finetuned_backbone_follows_the_labels_it_learnt_from_and_nothing_else(project):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 4
 _PLAIN = re.compile(r"[A-Za-z_/.][\w/.\-]*")
-_WORDS = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off", "none"}
+_WORDS = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"}
 
 
 class _Range(Section):
