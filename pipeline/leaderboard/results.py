@@ -111,7 +111,7 @@ def _experiments() -> list[tuple[str, str]]:
 
 def _predictions_in(revision: str) -> str | None:
     """What stands for the predictions' content in dvc.lock; None where there are none."""
-    text = _git("git", "show", f"{revision}:dvc.lock")
+    text = _git("git", "show", f"{revision}:./dvc.lock")
     lock = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     outs = lock.get("stages", {}).get("evaluate", {}).get("outs", [])
     return next((out["md5"] for out in outs if out["path"] == str(paths.PREDICTIONS)), None)
