@@ -143,6 +143,13 @@ def check_params(path: Path = PARAMS) -> AllParams:
     return params
 
 
+def check_candidate(path: Path) -> AllParams:
+    """As check_params, of a file that is only tried: nothing is remembered of it."""
+    params = read_all(AllParams, path)
+    _check_networks(params, path)
+    return params
+
+
 def _check_networks(params: AllParams, path: Path) -> None:
     from pipeline.backbone.preconditions import check_backbone, check_features_crop
     from pipeline.networks.temporal.params import (

@@ -126,6 +126,42 @@ def compare(
 
 
 @app.command()
+def leaderboard(
+    metric: Annotated[
+        str, typer.Option(help="Sorts the rows: as in reports/details.json, or a short name.")
+    ] = "macro_f1",
+    md: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="A tabular, for a paper.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also a page, into this file.")] = None,
+) -> None:
+    """Rank all commits and experiments that scored the same test videos."""
+    from pipeline.leaderboard.command import leaderboard as rank
+
+    print(rank(metric, md, latex, html))
+
+
+@app.command()
+def tune(
+    space: Annotated[Path, typer.Argument(help="Keys with their values: see docs/search.md.")],
+    trials: Annotated[int, typer.Option(help="In all, those of earlier calls included.", min=1)] = (
+        30
+    ),
+    metric: Annotated[
+        str, typer.Option(help="Of the validation videos, as in reports/metrics.json.")
+    ] = "val.macro_f1",
+    jobs: Annotated[int, typer.Option(help="Trials at a time, by DVC's queue.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="Of the sampler.", min=0)] = 1,
+    name: Annotated[str, typer.Option(help="The study; its trials are <name>-0, ...")] = "study",
+    prune: Annotated[bool, typer.Option("--prune", help="End hopeless trials early.")] = False,
+) -> None:
+    """Search over parameters; each trial is a DVC experiment. Run again, it goes on."""
+    _check_params()
+    from pipeline.tune.command import tune as search
+
+    search(space, trials, metric, jobs, seed, name, prune)
+
+
+@app.command()
 def probe(
     backbones: Annotated[
         str | None,

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,6 +192,30 @@ def test_an_experiment_runs_what_its_change_needs(project):
     project.run("git", "checkout", "-q", ".")
     project.run("dvc", "checkout", "-q")
     assert project.repro()[0] == []
+
+
+def test_a_queue_trains_each_kind_of_a_list(project):
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-q", "--allow-empty", "-m", "Results")
+    # The data are neither in git nor in DVC here, so the copies of the repository need them.
+    put = ("dvc", "exp", "run", "--queue", "-C", "data/ours", "-n", "kinds")
+    project.run(*put, "-S", "model.kind=rnn,tecno", "train")
+    project.run("dvc", "queue", "start", "-j", "1")
+    deadline = time.monotonic() + 300
+    while re.search("Queued|Running", status := project.run("dvc", "queue", "status")):
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    project.run("dvc", "queue", "stop")
+    assert status.count("Success") == 2, status
+    experiments = project.run("git", "for-each-ref", "refs/exps")
+    trained = set()
+    for number, kind in enumerate(("rnn", "tecno"), start=1):
+        (name,) = re.findall(rf"\S+/kinds-{number}", experiments)
+        lock = yaml.safe_load(project.run("git", "show", f"{name}:dvc.lock"))["stages"]["train"]
+        assert lock["params"]["params.yaml"]["model.kind"] == kind
+        trained |= {out["md5"] for out in lock["outs"] if "temporal" in out["path"]}
+    assert len(trained) == 2
+    assert not project.run("git", "status", "--short", "params.yaml", "dvc.lock")
 
 
 def test_a_finetuned_backbone_follows_the_labels_it_learnt_from_and_nothing_else(project):

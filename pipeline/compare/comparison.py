@@ -81,8 +81,8 @@ def compare(a: ReportToCompare, b: ReportToCompare) -> Comparison:
     Raises:
         PipelineError: They differ in test videos, labels, phases or rate.
     """
-    _same_test(a, b)
-    measured = _measured(a), _measured(b)
+    check_same_test(a, b)
+    measured = measured_of(a), measured_of(b)
     names = tuple(measured[0].scored.videos)
     once, draws = every_video_once(len(names)), draw_videos(len(names), DRAWS)
     values = [m.figures(once) for m in measured]
@@ -120,12 +120,18 @@ def compare(a: ReportToCompare, b: ReportToCompare) -> Comparison:
     )
 
 
-def _measured(report: ReportToCompare) -> Measured:
+def measured_of(report: ReportToCompare) -> Measured:
+    """The statistics of a report's test videos, in the order of their names."""
     scored = {name: report.videos[name].scored for name in sorted(report.videos)}
     return measure(scored, report.classes, report.label_fps, report.relaxed_seconds)
 
 
-def _same_test(a: ReportToCompare, b: ReportToCompare) -> None:
+def check_same_test(a: ReportToCompare, b: ReportToCompare) -> None:
+    """Refuse what was not scored alike.
+
+    Raises:
+        PipelineError: Two reports differ in test videos, labels, phases or rate.
+    """
     for x, y in ((a, b), (b, a)):
         missing = sorted(set(x.videos) - set(y.videos))
         if missing:

@@ -54,7 +54,21 @@ def read_report(name: str) -> ReportToCompare:
         files = _folder(folder)
         reports = str(paths.REPORTS) if files.isdir(str(paths.REPORTS)) else "."
     else:
-        files, reports = _revision(name), str(paths.REPORTS)
+        files, reports = revision_files(name), str(paths.REPORTS)
+    return read_files(files, reports, name)
+
+
+def read_files(files: "AbstractFileSystem", reports: str, name: str) -> ReportToCompare:
+    """Read the report in a folder of a file system.
+
+    Args:
+        files: A project, or a folder of reports alone.
+        reports: The folder of reports in it.
+        name: What errors call it.
+
+    Raises:
+        PipelineError: It holds no report.
+    """
     test = _details(files, f"{reports}/{paths.DETAILS.name}", name)
     videos = {}
     for path in sorted(files.glob(f"{reports}/{paths.PREDICTIONS.name}/*.csv")):
@@ -76,7 +90,12 @@ def _folder(folder: Path) -> "AbstractFileSystem":
     return DirFileSystem(str(folder.resolve()), LocalFileSystem())
 
 
-def _revision(name: str) -> "AbstractFileSystem":
+def revision_files(name: str) -> "AbstractFileSystem":
+    """The project as a git revision or an experiment holds it, with what DVC keeps of it.
+
+    Raises:
+        PipelineError: There is no such revision here.
+    """
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
