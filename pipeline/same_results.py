@@ -68,7 +68,7 @@ SAME_RESULTS: dict[str, str] = {
         "505fbe71224eb00b581bd813c8c974e897800bb2469284add5d16dbc771fc196"
     ),
     # train opera
-    "91cd70c427208206d9e6ec459dbf481956825be61e4c7478269e8c04d9b1c35c": (
+    "3383ab1303ebc34b278304f1e9687a404040f27e0492b7792336a0bb3642667f": (
         "6bf35f49deaa584fba4a8119c9712963d11e5e5b1011f1701b844ac0986d8ffa"
     ),
     # train tunes

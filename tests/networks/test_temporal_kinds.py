@@ -7,7 +7,7 @@ import torch
 import yaml
 from torch import nn
 
-from pipeline.networks.temporal import KINDS
+from pipeline.networks.temporal import KINDS, opera
 from pipeline.networks.temporal.asformer import instance_norm
 from pipeline.networks.temporal.conv_bilstm import FrameNorm
 from pipeline.networks.temporal.ssm import Scan
@@ -220,3 +220,17 @@ def test_the_second_phase_of_trans_svnet_leaves_the_tcn_as_it_is():
 def test_a_width_that_heads_cannot_share_is_refused():
     with pytest.raises(ValueError, match="width 10 cannot be shared by 4 heads"):
         KINDS["tunes"].Params(width=10, heads=4)
+
+
+def test_a_long_video_is_learned_with_the_same_gradients_in_less_memory(monkeypatch):
+    def gradients():
+        torch.manual_seed(0)
+        network = opera.build(8, 3, opera.Params(layers=3, width=16, feed_forward=32, window=8))
+        features, mask = torch.randn(2, 40, 8), torch.ones(2, 40, dtype=torch.bool)
+        network(features, mask).logits[-1].square().mean().backward()  # with dropout
+        return [parameter.grad for parameter in network.parameters()]
+
+    kept = gradients()
+    monkeypatch.setattr(opera, "RECOMPUTED_BEYOND", 39)
+    for known, again in zip(kept, gradients(), strict=True):
+        assert torch.equal(known, again)
