@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 SEQUENCE = 1000
 """Frames over which a temporal network's operations are averaged: some 17 minutes at 1 fps."""
+
+RECURRENT_SEQUENCE = 64
+"""The same for recurrent networks, whose cost per frame does not depend on the length."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,12 @@ def sequence_cost(network: nn.Module, dim: int) -> Cost:
         network: Takes features (B, T, dim) and a mask (B, T).
         dim: Length of the feature vector.
     """
+    device = next(network.parameters()).device
     if any(isinstance(module, nn.RNNBase) for module in network.modules()):
-        # To the counter a fused recurrent layer is one unknown operation. Every weight matrix
-        # meets each frame once: two operations per weight.
-        flops = 2 * sum(p.numel() for p in network.parameters() if p.dim() == 2)
+        # To the counter a fused recurrent layer is one unknown operation.
+        features, mask = blank_features(RECURRENT_SEQUENCE, dim, device)
+        flops = _flops_of_weights(network, features, mask) // RECURRENT_SEQUENCE
     else:
-        device = next(network.parameters()).device
         features, mask = blank_features(SEQUENCE, dim, device)
         flops = _flops(lambda: network(features, mask)) // SEQUENCE
     return Cost(_parameters(network), flops)
@@ -71,6 +75,35 @@ def blank_features(
 
 def _parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _flops_of_weights(network: nn.Module, features: torch.Tensor, mask: torch.Tensor) -> int:
+    """Two operations for each weight of a layer, as often as the layer meets a frame."""
+    total = 0
+
+    def count(
+        layer: nn.Module, inputs: tuple[torch.Tensor | PackedSequence, ...], _: object
+    ) -> None:
+        nonlocal total
+        given = inputs[0].data  # of a packed sequence its rows, of a tensor itself
+        weights = sum(p.numel() for p in layer.parameters(recurse=False) if p.dim() > 1)
+        # Rows of (B, T, D), or of the maps (B, D, T) of a convolution.
+        rows = given.numel() // given.shape[1 if isinstance(layer, nn.Conv1d) else -1]
+        total += 2 * weights * rows
+
+    layers = (nn.RNNBase, nn.Linear, nn.Conv1d)
+    handles = [
+        module.register_forward_hook(count)
+        for module in network.modules()
+        if isinstance(module, layers)
+    ]
+    try:
+        with torch.inference_mode():
+            network(features, mask)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return total
 
 
 def _flops(run: Callable[[], object]) -> int:

@@ -7,7 +7,8 @@ import torch
 import yaml
 from torch import nn
 
-from pipeline.networks.temporal import KINDS, opera
+from pipeline.networks.cost import sequence_cost
+from pipeline.networks.temporal import KINDS, conv_bilstm, opera
 from pipeline.networks.temporal.asformer import instance_norm
 from pipeline.networks.temporal.conv_bilstm import FrameNorm
 from pipeline.networks.temporal.ssm import Scan
@@ -234,3 +235,10 @@ def test_a_long_video_is_learned_with_the_same_gradients_in_less_memory(monkeypa
     monkeypatch.setattr(opera, "RECOMPUTED_BEYOND", 39)
     for known, again in zip(kept, gradients(), strict=True):
         assert torch.equal(known, again)
+
+
+def test_recurrent_kinds_cost_what_their_layers_multiply():
+    cost = sequence_cost(conv_bilstm.build(2048, 7, conv_bilstm.Params()).eval(), 2048)
+    convolution, lstm = 64 * 2048 * 5, 2 * 4 * 128 * (64 + 128)
+    # The LSTM sees pairs of frames.
+    assert cost.flops_per_frame == 2 * (convolution + lstm // 2 + 256 * 64 + 64 * 7)
