@@ -89,8 +89,6 @@ class AllParams(Section):
                 f"backbone.finetune.early_stop is {finetune.early_stop}. Give it some, or set "
                 "it to 0, which trains all epochs and keeps the last weights"
             )
-        if self.split.has_all_folds:
-            self._check_that_folds_share_their_features()
         if self.train.end_to_end and not (self.backbone.finetunes and finetune.context):
             raise ValueError(
                 "train.end_to_end is true, but the backbone is trained without a temporal network. "
@@ -109,19 +107,6 @@ class AllParams(Section):
                 f"backbone was made for in mode {self.backbone.mode}. Set both alike"
             )
         return self
-
-    def _check_that_folds_share_their_features(self) -> None:
-        """Whatever has learnt from videos has seen the test videos of all folds but one."""
-        for key, value, learns in (
-            ("backbone.mode", self.backbone.mode, self.backbone.mode != "frozen"),
-            ("features.precision", self.features.precision, self.features.precision == "int8"),
-        ):
-            if learns:
-                raise ValueError(
-                    f"{key} is {value}, which learns from training videos, but split.fold is null: "
-                    "all folds share their features. Run the folds one by one: `dvc exp run "
-                    "--queue -S split.fold=1,2,3`, then `dvc queue start`"
-                )
 
 
 def check_params(path: Path = PARAMS) -> AllParams:

@@ -9,6 +9,7 @@ import torch
 
 from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.errors import PipelineError
+from pipeline.fold_backbones import backbone_of_fold
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,21 @@ class ModelPair:
     weights_hash: str
 
 
-def read_pair(backbone: Path, temporal: Path) -> ModelPair:
+def read_pair(backbone: Path, temporal: Path, fold: int | None = None) -> ModelPair:
     """Both files, on the CPU.
+
+    Args:
+        backbone: models/backbone.safetensors.
+        temporal: models/temporal.safetensors.
+        fold: Whose backbone is wanted, where each fold has its own.
 
     Raises:
         PipelineError: One is missing, damaged or of another kind, or the temporal model was trained
-            on another backbone's features.
+            on another backbone's features, or each fold has a backbone and none is named.
     """
-    tensors, described = load_checkpoint(backbone)
+    tensors, described = backbone_of_fold(*load_checkpoint(backbone), fold)
     weights, header = load_checkpoint(temporal)
+    header = as_fold_knows(header, fold)
     for path, found, key in ((backbone, described, "name"), (temporal, header, "weights_hash")):
         if key not in found:
             raise PipelineError(
@@ -53,3 +60,15 @@ def read_pair(backbone: Path, temporal: Path) -> ModelPair:
             "one project."
         )
     return ModelPair(tensors, described, weights, header, weights_hash)
+
+
+def as_fold_knows(header: dict[str, Any], fold: int | None) -> dict[str, Any]:
+    """The header of a temporal model with the backbone of one fold, where each has its own.
+
+    Args:
+        header: Of models/temporal.safetensors.
+        fold: From 1; None: the header as it is.
+    """
+    own = [member for member in header.get("members", []) if fold and member["fold"] == fold]
+    of_backbone = ("weights_hash", "backbone")
+    return header | {key: member[key] for member in own for key in of_backbone if key in member}

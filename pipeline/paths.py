@@ -24,3 +24,23 @@ EFFICIENCY = REPORTS / "efficiency.json"
 PROBE = REPORTS / "probe.json"
 PAPER = REPORTS / "paper"
 VIEWS = REPORTS / "view"
+
+
+def fold_folder(folder: Path, fold: int | None) -> Path:
+    """Where a stage writes what belongs to one fold alone; None: what belongs to all."""
+    return folder if fold is None else folder / f"fold_{fold}"
+
+
+def features_of(fold: int | None) -> Path:
+    """The features of a fold: its own where each fold has a backbone of its own, else the shared.
+
+    Args:
+        fold: From 1; None where there is a single split.
+    """
+    own = fold_folder(FEATURES, fold)
+    return own if own.is_dir() else FEATURES
+
+
+def recurrent_of(fold: int | None) -> Path:
+    """The RNN that was trained together with the backbone of a fold, or with the only one."""
+    return fold_folder(BACKBONE_REPORT, fold) / BACKBONE_RECURRENT.name

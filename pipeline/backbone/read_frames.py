@@ -33,6 +33,7 @@ def read_frames(
     target: str = PHASE,
     frames: Path = FRAMES,
     index: Path = INDEX,
+    fold: int | None = None,
 ) -> LabelledFrames:
     """All frames of the videos of these splits, without damaged videos and lost samples.
 
@@ -42,15 +43,16 @@ def read_frames(
         target: What the classes are, see read_classes.
         frames: Folder of containers.
         index: Folder of tables.
+        fold: Of which fold, from 1; None where there is a single split.
 
     Raises:
         PipelineError: A container is missing, a label is none of the phases, or there is no such
             target.
     """
-    table = read_splits(index)
+    table = read_splits(index, fold)
     skipped = set(read_skipped(frames)["video"])
     wanted = table[table["split"].isin(splits) & ~table["video"].isin(skipped)]["video"]
-    known = _Labels.read(index, target) if labels else None
+    known = _Labels.read(index, target, fold) if labels else None
     clips = stored_clips(frames)
     containers: list[Path] = []
     fingerprints: list[str] = []
@@ -85,13 +87,14 @@ def read_frames(
     )
 
 
-def read_classes(target: str, index: Path = INDEX) -> tuple[str, ...]:
+def read_classes(target: str, index: Path = INDEX, fold: int | None = None) -> tuple[str, ...]:
     """The classes that are learnt, in the order of their numbers.
 
     Args:
         target: `phase`, or a column of videos.csv, such as experience: then every frame of a video
             has the video's value. The classes are the values of training and validation videos.
         index: Folder of tables.
+        fold: Whose training and validation videos count; None where there is a single split.
 
     Raises:
         PipelineError: There is no such column, or it does not hold two values.
@@ -99,7 +102,7 @@ def read_classes(target: str, index: Path = INDEX) -> tuple[str, ...]:
     if target == PHASE:
         return read_phases(index)
     values = _values(target, index)
-    splits = read_splits(index)
+    splits = read_splits(index, fold)
     seen = splits[splits["split"] != "test"]["video"]
     classes = tuple(sorted({values[video] for video in seen if values.get(video)}))
     if len(classes) < 2:
@@ -139,11 +142,11 @@ class _Labels:
     tool_names: tuple[str, ...]
 
     @classmethod
-    def read(cls, index: Path, target: str) -> "_Labels":
+    def read(cls, index: Path, target: str, fold: int | None) -> "_Labels":
         return cls(
             index,
             read_labels(index),
-            read_classes(target, index),
+            read_classes(target, index, fold),
             None if target == PHASE else _values(target, index),
             read_tools(index),
             read_tool_names(index),

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.backbone.adabn import evenly_spaced
 from pipeline.backbone.adapting import Adaptation, adapted
@@ -24,19 +24,23 @@ from pipeline.backbone.weights import InitialWeights
 from pipeline.checkpoint import save_checkpoint, tensors_hash
 from pipeline.code_identity import library_versions
 from pipeline.errors import PipelineError
+from pipeline.fold_backbones import joined_folds
 from pipeline.given_features import NETWORK, table_of
 from pipeline.networks.backbones import libraries_of
 from pipeline.networks.backbones.transform_record import recorded
-from pipeline.paths import BACKBONE, BACKBONE_RECURRENT, BACKBONE_REPORT, FRAMES
+from pipeline.paths import BACKBONE, BACKBONE_RECURRENT, BACKBONE_REPORT, FRAMES, fold_folder
 from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.seeding import derived_seed
 from pipeline.settings import read_raw_section, read_section, read_value
-from pipeline.tables import SPLITS
+from pipeline.tables import SPLITS, read_folds
 from pipeline.training.state import Tensors
 
 
 def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     """Read, fetch or draw the weights, train or adapt them, and write them with their history.
+
+    With several folds, what trains or adapts is done for each of them: no backbone has learnt from
+    the test videos of its fold. Each is found in the store if that fold was ever run alone.
 
     Returns:
         One line for the terminal.
@@ -52,22 +56,45 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
     seed = read_value("seed", int)
     initial = initial_weights_of(params, seed)
     _warn_of_leak(initial.source)
+    folds = (None,) if params.mode == "frozen" else read_folds()
+    made = {f: _made(params, initial, seed, f, fold_folder(reports, f)) for f in folds}
+    members = {f: (own.tensors, own.header) for f, own in made.items() if f is not None}
+    tensors, header = joined_folds(members) if members else made[None][:2]
+    save_checkpoint(output, tensors, header)
+    done = "".join(f"{f'; fold {f}' if f else ''}{own.done}" for f, own in made.items())
+    return f"{output}: {params.network}, weights {header['weights']}{done}, {header['dim']}-d"
+
+
+class _Made(NamedTuple):
+    """A backbone, and in words what was done to it."""
+
+    tensors: Tensors
+    header: dict[str, Any]
+    done: str
+
+
+def _made(
+    params: BackboneParams, initial: InitialWeights, seed: int, fold: int | None, reports: Path
+) -> _Made:
+    """The backbone of a fold, or the only one; writes its reports."""
     tensors, transform = initial.tensors, initial.transform.cropped(params.crop)
     # Before hours of training: these frames may be what is missing.
-    others = _frames_to_adapt_to(params.adabn) if params.adapts else None
+    others = _frames_to_adapt_to(params.adabn, fold) if params.adapts else None
     header = header_of(params, initial)
     done = ""
     in_context: ContextTuning | None = None
     recurrent: Tensors = {}
     if params.finetunes and params.finetune.context is not None:
-        in_context = _context_tuning(params, initial, derived_seed(seed, "finetune"))
-        result, recurrent, header["finetune"] = _in_context(in_context, read_runtime(), reports)
+        in_context = _context_tuning(params, initial, derived_seed(seed, "finetune"), fold)
+        result, recurrent, header["finetune"] = _in_context(
+            in_context, read_runtime(), reports, fold
+        )
         header["seed"] = seed
         tensors = result.weights
         done += f", fine-tuned with context, epoch {result.best.epoch}"
     elif params.finetunes:
-        tuning = _fine_tuning(params, initial, derived_seed(seed, "finetune"))
-        result, header["finetune"] = _fine_tuned(tuning, read_runtime(), reports)
+        tuning = _fine_tuning(params, initial, derived_seed(seed, "finetune"), fold)
+        result, header["finetune"] = _fine_tuned(tuning, read_runtime(), reports, fold)
         header["seed"] = seed
         tensors = result.weights
         done += f", fine-tuned on {len(tuning.training)} frames, epoch {result.best.epoch}"
@@ -84,11 +111,10 @@ def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
         }
         done += f", batch norm of {len(others)} frames of {params.adabn.split}"
     header["tensors_hash"] = tensors_hash(tensors)
-    save_checkpoint(output, tensors, header)
     if in_context is not None:
         described = recurrent_header(in_context, header["tensors_hash"])
         save_checkpoint(reports / BACKBONE_RECURRENT.name, recurrent, described)
-    return f"{output}: {params.network}, weights {header['weights']}{done}, {header['dim']}-d"
+    return _Made(tensors, header, done)
 
 
 def _without_network(output: Path, reports: Path) -> str:
@@ -133,10 +159,12 @@ def _warn_of_leak(source: Mapping[str, Any]) -> None:
         )
 
 
-def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> FineTuning:
+def _fine_tuning(
+    params: BackboneParams, initial: InitialWeights, seed: int, fold: int | None
+) -> FineTuning:
     target = params.finetune.target
-    training = read_frames(("train",), target=target).labelled()
-    validation = read_frames(("val",), target=target).labelled()
+    training = read_frames(("train",), target=target, fold=fold).labelled()
+    validation = read_frames(("val",), target=target, fold=fold).labelled()
     if not params.finetune.tools:
         training, validation = training.without_tools(), validation.without_tools()
     return FineTuning(
@@ -145,23 +173,29 @@ def _fine_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> 
         transform=initial.transform.cropped(params.crop),
         training=training,
         validation=validation,
-        num_classes=len(read_classes(target)),
+        num_classes=len(read_classes(target, fold=fold)),
         params=params.finetune,
         seed=seed,
     )
 
 
 def _fine_tuned(
-    tuning: FineTuning, runtime: RuntimeParams, reports: Path
+    tuning: FineTuning, runtime: RuntimeParams, reports: Path, fold: int | None
 ) -> tuple[FineTuned, dict[str, Any]]:
     """The result of a training, its report, and facts for the header."""
     check_training(tuning.training, tuning.validation, tuning.params, runtime)
     result = fine_tuned(tuning, runtime, reports)
     tools = read_tool_names() if tuning.num_tools else ()
-    return result, _reported(tuning, tuning.training, tuning.validation, result, tools, reports)
+    classes = read_classes(tuning.params.target, fold=fold)
+    described = _reported(
+        tuning, tuning.training, tuning.validation, result, classes, tools, reports
+    )
+    return result, described
 
 
-def _context_tuning(params: BackboneParams, initial: InitialWeights, seed: int) -> ContextTuning:
+def _context_tuning(
+    params: BackboneParams, initial: InitialWeights, seed: int, fold: int | None
+) -> ContextTuning:
     context, target = params.finetune.context, params.finetune.target
     assert context is not None
     recipe = json.loads((FRAMES / "recipe.json").read_text(encoding="utf-8"))
@@ -169,9 +203,9 @@ def _context_tuning(params: BackboneParams, initial: InitialWeights, seed: int) 
         name=params.network,
         tensors=initial.tensors,
         transform=initial.transform.cropped(params.crop),
-        training=read_frames(("train",), target=target).without_tools(),
-        validation=read_frames(("val",), target=target).without_tools(),
-        num_classes=len(read_classes(target)),
+        training=read_frames(("train",), target=target, fold=fold).without_tools(),
+        validation=read_frames(("val",), target=target, fold=fold).without_tools(),
+        num_classes=len(read_classes(target, fold=fold)),
         params=params.finetune,
         every=samples_between(context, recipe["fps"]),
         seed=seed,
@@ -179,13 +213,15 @@ def _context_tuning(params: BackboneParams, initial: InitialWeights, seed: int) 
 
 
 def _in_context(
-    tuning: ContextTuning, runtime: RuntimeParams, reports: Path
+    tuning: ContextTuning, runtime: RuntimeParams, reports: Path, fold: int | None
 ) -> tuple[FineTuned, Tensors, dict[str, Any]]:
     """The result of a training with context, the weights of its RNN, and facts for the header."""
     training, validation = tuning.training.labelled(), tuning.validation.labelled()
     check_training(training, validation, tuning.params, runtime)
     result, recurrent = fine_tuned_in_context(tuning, runtime, reports)
-    return result, recurrent, _reported(tuning, training, validation, result, (), reports)
+    classes = read_classes(tuning.params.target, fold=fold)
+    described = _reported(tuning, training, validation, result, classes, (), reports)
+    return result, recurrent, described
 
 
 def _reported(
@@ -193,11 +229,11 @@ def _reported(
     training: LabelledFrames,
     validation: LabelledFrames,
     result: FineTuned,
+    classes: tuple[str, ...],
     tools: tuple[str, ...],
     reports: Path,
 ) -> dict[str, Any]:
     """Write the report of a training; facts for the header."""
-    classes = read_classes(tuning.params.target)
     write_report(reports, result, validation, len(training), classes, tools)
     return {
         "target": tuning.params.target,
@@ -213,9 +249,9 @@ def _reported(
     }
 
 
-def _frames_to_adapt_to(params: AdabnParams) -> LabelledFrames:
+def _frames_to_adapt_to(params: AdabnParams, fold: int | None) -> LabelledFrames:
     splits = SPLITS if params.split == "all" else (params.split,)
-    frames = evenly_spaced(read_frames(splits, labels=False), params.frames_per_video)
+    frames = evenly_spaced(read_frames(splits, labels=False, fold=fold), params.frames_per_video)
     if len(frames) < 2:
         raise PipelineError(
             f"params.yaml: backbone.adabn.split: found {params.split}, which has {len(frames)} "

@@ -40,7 +40,7 @@ def bundle(models: Path, output: Path, reports: Path, licence: str = "") -> str:
             themselves; or the report is another model's.
     """
     sources = {name: models / name for name in MODELS}
-    pair = read_pair(*sources.values())
+    pair = read_pair(sources["backbone.safetensors"], sources["temporal.safetensors"])
     recipe = recipe_of(pair, sources["temporal.safetensors"])
     backbone, temporal = pair.backbone_header, pair.temporal_header
     details = _json(reports / "details.json").get("test", {})

@@ -151,7 +151,7 @@ def _cost(parts: Sequence[tuple[str, int]], views: int) -> dict[str, int]:
 
 def _features() -> dict[str, Any]:
     """What the files of features say of how they were made."""
-    files = sorted(paths.FEATURES.glob("*.h5"))
+    files = sorted(paths.FEATURES.rglob("*.h5"))  # of one fold, where each has its own
     if not files:
         raise PipelineError(f"{paths.FEATURES}: holds no features. Run `dvc repro` first.")
     return read_attributes(files[0])

@@ -5,12 +5,14 @@ the frames, and change nothing else.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.drawing.heat import overlaid
 from pipeline.errors import PipelineError
 from pipeline.evaluate.error_analysis import WrongRun
 from pipeline.evaluate.thumbnails import Thumbnail, thumbnail
+from pipeline.paths import features_of
 
 if TYPE_CHECKING:
     from pipeline.saliency.models import Models
@@ -31,22 +33,27 @@ def evidence(
     if not runs:
         return {}
     # torchvision takes a second to load, which a page without frames does not need.
-    from pipeline.saliency.models import of_fold, read_models
+    from pipeline.saliency.models import read_models
 
+    folds = {fold_of[run.video] for run in runs}
     try:
-        models = read_models()
+        models = {fold: read_models(fold=fold) for fold in folds}
     except PipelineError:
         return {}
-    found = {run: _over_middle_frame(run, of_fold(models, fold_of[run.video])) for run in runs}
+    found = {
+        run: _over_middle_frame(run, models[fold], features_of(fold))
+        for run in runs
+        for fold in [fold_of[run.video]]
+    }
     return {run: picture for run, picture in found.items() if picture is not None}
 
 
-def _over_middle_frame(run: WrongRun, models: "Models") -> Thumbnail | None:
+def _over_middle_frame(run: WrongRun, models: "Models", features: Path) -> Thumbnail | None:
     from pipeline.saliency.gradcam import grad_cam
     from pipeline.saliency.moment import read_moment
 
     try:
-        moment = read_moment(models, run.video, run.middle)
+        moment = read_moment(models, run.video, run.middle, features=features)
     except PipelineError:
         return None
     if not moment.trace.parts:

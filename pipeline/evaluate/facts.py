@@ -78,6 +78,9 @@ def _network(backbone: Mapping[str, Any], cost: Cost | None) -> str:
 
 def training_of(backbone: Mapping[str, Any]) -> str:
     """What was done to the backbone's weights before the features were taken."""
+    if "folds" in backbone:
+        each = [f"fold {fold}{training_of(own)}" for fold, own in backbone["folds"].items()]
+        return f"; a backbone for each fold: {'; '.join(each)}"
     text = ""
     if "finetune" in backbone:
         done = backbone["finetune"]
@@ -100,7 +103,9 @@ def training_of(backbone: Mapping[str, Any]) -> str:
 def untrained(backbone: Mapping[str, Any]) -> bool:
     """Whether the weights of the backbone, or of a network in it, are random, and stayed so."""
     parts = backbone.get("parts", [backbone])
-    return any(part["weights"] == "random" for part in parts) and "finetune" not in backbone
+    each = backbone.get("folds", {"": backbone}).values()
+    trained = all("finetune" in own for own in each)
+    return any(part["weights"] == "random" for part in parts) and not trained
 
 
 def cost_in(attributes: Mapping[str, Any]) -> Cost | None:

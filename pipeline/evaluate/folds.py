@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline import paths
@@ -34,6 +35,11 @@ class HeldOut:
     def video(self) -> str:
         """Its name."""
         return self.sequence.video
+
+    @property
+    def features(self) -> Path:
+        """The file that they are read from."""
+        return paths.features_of(self.fold) / f"{self.video}.h5"
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,11 @@ def read_test_videos(temporal: Mapping[str, Any]) -> list[HeldOut]:
             f"{paths.TEMPORAL}: holds networks of {_named(trained)}, but {paths.INDEX}/splits.csv "
             f"holds {_named(set(folds))}. Run `dvc repro train`."
         )
-    found = [HeldOut(fold, video) for fold in folds for video in read_split("test", fold=fold)]
+    found = [
+        HeldOut(fold, video)
+        for fold in folds
+        for video in read_split("test", paths.features_of(fold), fold=fold)
+    ]
     return found if folds == (None,) else sorted(found, key=lambda test: test.video)
 
 

@@ -18,6 +18,7 @@ from pipeline.evaluate.evidence import evidence
 from pipeline.evaluate.facts import cost_in, facts, untrained
 from pipeline.evaluate.feature_view import FeatureView, feature_view
 from pipeline.evaluate.folds import (
+    HeldOut,
     classes_seen,
     parts_table,
     read_test_videos,
@@ -39,6 +40,7 @@ from pipeline.metrics.boundary import boundaries_by_phase
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, headline
 from pipeline.metrics.summary import summarise
+from pipeline.model_pair import as_fold_knows
 from pipeline.networks.cost import sequence_cost
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.ensemble import chosen
@@ -83,12 +85,13 @@ def run(reports: Path = paths.REPORTS) -> str:
 
     def scored_by(sequence: VideoSequence, seed: int | None = None) -> ScoredVideo:
         fold = fold_of.get(sequence.video)
-        own = chosen(network, temporal, fold, seed)
-        return predict(own, of_fold(temporal, fold), sequence, device)
+        own, header = chosen(network, temporal, fold, seed), as_fold_knows(temporal, fold)
+        return predict(own, of_fold(header, fold), sequence, device)
 
     def scored_plain(sequence: VideoSequence) -> ScoredVideo:
-        own = chosen(network, temporal, fold_of.get(sequence.video))
-        return predict(own, without_postprocess(temporal), sequence, device)
+        fold = fold_of.get(sequence.video)
+        own, header = chosen(network, temporal, fold), as_fold_knows(temporal, fold)
+        return predict(own, without_postprocess(header), sequence, device)
 
     scored = _predicted(sequences, scored_by)
     details = {
@@ -113,7 +116,7 @@ def run(reports: Path = paths.REPORTS) -> str:
     )
     plots = reports / "plots"
     page = Page(
-        facts=_facts(sequences["test"][0], network, backbone, temporal, parameters),
+        facts=_facts(tests[0], network, backbone, temporal, parameters),
         parameters=parameters,
         warnings=_warnings(scored["test"], fold_of, classes, temporal, backbone),
         details=details["test"],
@@ -173,13 +176,13 @@ def _predicted(
 
 
 def _facts(
-    sequence: VideoSequence,
+    test: HeldOut,
     network: TemporalModule,
     backbone: Mapping[str, Any],
     temporal: Mapping[str, Any],
     parameters: Mapping[str, str],
 ) -> list[tuple[str, str]]:
-    cnn = cost_in(read_attributes(paths.FEATURES / f"{sequence.video}.h5"))
+    cnn = cost_in(read_attributes(test.features))
     head = sequence_cost(network, network.dim)
     return facts(backbone, temporal, parameters, cnn, head)
 
@@ -216,7 +219,8 @@ def _errors(
     truth, prediction, _ = pooled(test)
     matrix = confusion(truth, prediction, len(classes))
     runs = worst_runs(test, WORST_RUNS)
-    features = {run.video: read_attributes(paths.FEATURES / f"{run.video}.h5") for run in runs}
+    folders = {run.video: paths.features_of(fold_of[run.video]) for run in runs}
+    features = {video: read_attributes(at / f"{video}.h5") for video, at in folders.items()}
     shown = {run: thumbnails(run, features[run.video]) for run in runs}
     heat = evidence([run for run in runs if shown[run]], fold_of)
     return Errors(

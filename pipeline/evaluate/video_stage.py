@@ -13,7 +13,7 @@ from pipeline.checkpoint import read_header
 from pipeline.drawing.svg_ribbons import Ribbon, attention_ribbon
 from pipeline.errors import PipelineError
 from pipeline.evaluate.facts import cost_in, facts, untrained
-from pipeline.evaluate.folds import folds_of, parts_table, read_test_videos, seeds_of
+from pipeline.evaluate.folds import HeldOut, folds_of, parts_table, read_test_videos, seeds_of
 from pipeline.evaluate.metric_files import write_metrics
 from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
@@ -114,7 +114,9 @@ def run_videos(
     worst = sorted(answers["test"], key=lambda a: (-a.wrongness, a.video))
     page = VideoPage(
         target=str(task.target),
-        facts=_facts(known["test"][0], network, backbone, temporal, parameters),
+        facts=_facts(
+            next(t for t in tests if t.video in values), network, backbone, temporal, parameters
+        ),
         parameters=parameters,
         untrained=untrained(backbone),
         skipped=list(read_skipped(paths.FEATURES).itertuples(index=False, name=None)),
@@ -198,13 +200,13 @@ def _surgeons(answers: Sequence[Answer]) -> list[str] | None:
 
 
 def _facts(
-    sequence: VideoSequence,
+    test: HeldOut,
     network: TemporalModule,
     backbone: Mapping[str, Any],
     temporal: Mapping[str, Any],
     parameters: Mapping[str, str],
 ) -> list[tuple[str, str]]:
-    cnn = cost_in(read_attributes(paths.FEATURES / f"{sequence.video}.h5"))
+    cnn = cost_in(read_attributes(test.features))
     rows = facts(backbone, temporal, parameters, cnn, sequence_cost(network, network.dim))
     task = _task(temporal)
     target = f"{task.target}, {task.scale}; frames pooled by {task.pooling}"

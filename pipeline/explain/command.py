@@ -9,7 +9,7 @@ from pipeline.explain.request import clock, find_video, sample_at
 from pipeline.feature_store import read_features
 from pipeline.frame_labels import phases_at
 from pipeline.saliency.gradcam import METHODS
-from pipeline.saliency.models import Models, of_fold, read_models
+from pipeline.saliency.models import Models, read_models
 from pipeline.saliency.moment import Moment, attention_heat, read_moment
 from pipeline.tables import read_labels, read_test_folds
 
@@ -30,18 +30,18 @@ def explain(asked: str, times: Sequence[str], output: Path) -> str:
             or do not belong together.
     """
     video = find_video(asked)
-    stored = read_features(paths.FEATURES / f"{video}.h5")
+    fold = read_test_folds().get(video)  # its networks did not learn from this video
+    features = paths.features_of(fold)
+    stored = read_features(features / f"{video}.h5")
     fps = float(stored.attributes["fps"])
     samples = [sample_at(video, text, stored.time_s, fps) for text in times]
-    models = read_models()
-    if "members" in models.header:  # those that did not learn from this video
-        models = of_fold(models, read_test_folds().get(video))
+    models = read_models(fold=fold)
     classes = tuple(models.header["classes"])
     labels = read_labels()
     truth = phases_at(stored.time_s, labels[labels["video"] == video], classes, paths.INDEX)
     lines = []
     for sample in samples:
-        moment = read_moment(models, video, sample)
+        moment = read_moment(models, video, sample, features=features)
         at = clock(float(stored.time_s[sample]))
         path = output / f"{video}_{at.replace(':', '-')}.png"
         lines.append(_draw(path, models, moment, int(truth[sample]), f"{video}, {at}"))

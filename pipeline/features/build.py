@@ -23,6 +23,7 @@ from pipeline.features.precision import in_bf16, in_fp32
 from pipeline.features.quantisation_frames import FRAMES_PER_VIDEO, evenly_spaced
 from pipeline.features.quantise import engine, quantise
 from pipeline.features.video import FileWriter
+from pipeline.fold_backbones import backbone_of_fold
 from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
@@ -46,6 +47,7 @@ class Plan:
         attributes: Written into every file.
         clips: Which frames make a sample's clip; None where a sample is one frame.
         part: Which of the networks side by side, from 0; of a single one, 0.
+        fold: Whose backbone, where each fold has its own.
     """
 
     backbone: Path
@@ -55,6 +57,7 @@ class Plan:
     attributes: dict[str, Any]
     clips: Clips | None = None
     part: int = 0
+    fold: int | None = None
 
 
 def build_writer(
@@ -74,7 +77,8 @@ def build_writer(
     keep_freed_memory()
     torch.set_num_threads(plan.runtime.thread_count)
     use_deterministic_kernels()
-    tensors, header = separated(*load_checkpoint(plan.backbone))[plan.part]
+    whole = backbone_of_fold(*load_checkpoint(plan.backbone), plan.fold)
+    tensors, header = separated(*whole)[plan.part]
     backbone = build_backbone(header["name"])
     backbone.network.load_state_dict(tensors)
     transform = read_transform(header["transform"]).cropped(plan.params.crop)

@@ -1,5 +1,6 @@
 """The features stage: data/frames/<video>.h5 to features/videos/<video>.h5, through the store."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from pipeline.features.shards import compute_on_all
 from pipeline.features.side_by_side import write_side_by_side
 from pipeline.features.video import MissingVideo, short_side_px, write_video
 from pipeline.features.views import NUM_VIEWS, views
+from pipeline.fold_backbones import backbone_of_fold, folds_in
 from pipeline.frame_store import FrameFile
 from pipeline.given_features import table_of
 from pipeline.networks.backbones import build_backbone
@@ -33,12 +35,12 @@ from pipeline.networks.backbones.crop import check_crop
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.cost import image_cost
-from pipeline.paths import BACKBONE, FEATURES, FRAMES, INDEX
+from pipeline.paths import BACKBONE, FEATURES, FRAMES, INDEX, fold_folder
 from pipeline.progress import Progress
 from pipeline.result_store import Store
 from pipeline.runtime import read_runtime
 from pipeline.settings import read_section
-from pipeline.tables import read_masked, read_skipped, read_splits, write_table
+from pipeline.tables import read_folds, read_masked, read_skipped, read_splits, write_table
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ def run(
 ) -> str:
     """Take the features that are in the store, compute the others, fill the output folder.
 
+    With a backbone per fold, and with scales of int8 per fold, the output has a folder per fold
+    with the features of all videos.
+
     Returns:
         One line for the terminal.
 
@@ -87,17 +92,45 @@ def run(
             give, or features that the chosen dtype cannot hold.
     """
     params = read_section(FeaturesParams, "features")
+    for left in output.glob("fold_*"):  # of an earlier run; what reads features would take them
+        shutil.rmtree(left)
     if table_of(frames).is_file():
         return take_given(frames, backbone, output, params)
     containers = _containers(frames)
-    tensors, header = load_checkpoint(backbone)
+    pinned = load_checkpoint(backbone)
+    taken = read_frames_recipe(frames)
+    plan = Plan(backbone, params, read_runtime(), (), {}, _clips(taken, pinned[1]))
+    folds, computed = _folds(pinned[1], params, index), 0
+    for fold in folds:
+        quantisation = _quantisation(containers, params, index, fold)
+        of_fold = replace(plan, quantisation=quantisation, fold=fold)
+        whole = backbone_of_fold(*pinned, fold)
+        computed += _fill(fold_folder(output, fold), containers, whole, of_fold, taken)
+    for folder in {output, *(fold_folder(output, fold) for fold in folds)}:
+        write_table(read_skipped(frames), folder / "skipped.csv")
+        write_table(read_masked(frames), folder / "masked.csv")
+    of_all = "" if None in folds else f" in each of {len(folds)} folds"
+    return f"{output}: {len(containers)} videos{of_all}, {computed} computed"
+
+
+def _folds(
+    header: Mapping[str, Any], params: FeaturesParams, index: Path
+) -> tuple[int | None, ...]:
+    """The folds whose features differ; (None,) where all share theirs."""
+    return read_folds(index) if params.precision == "int8" else folds_in(header)
+
+
+def _fill(
+    output: Path,
+    containers: Mapping[Path, Frames],
+    whole: tuple[Tensors, dict[str, Any]],
+    plan: Plan,
+    taken: Mapping[str, Any],
+) -> int:
+    """Fill a folder with the features of all videos by one backbone; how many were computed."""
+    (tensors, header), params = whole, plan.params
     parts = separated(tensors, header)
     networks = [_network(number, *part, params) for number, part in enumerate(parts)]
-
-    taken = read_frames_recipe(frames)
-    clips = _clips(taken, header)
-    quantisation = _quantisation(containers, params, index)
-    plan = Plan(backbone, params, read_runtime(), quantisation, {}, clips)
     store, computed = Store("features"), set[Path]()
     names: list[dict[Path, str]] = []
     for network in networks:
@@ -112,9 +145,7 @@ def run(
             store.fill(of_video[0], output / path.name, labels)
         else:
             write_side_by_side(of_video, store, output / path.name, of_all | labels)
-    write_table(read_skipped(frames), output / "skipped.csv")
-    write_table(read_masked(frames), output / "masked.csv")
-    return f"{output}: {len(containers)} videos, {len(computed)} computed"
+    return len(computed)
 
 
 def _network(
@@ -184,12 +215,12 @@ def _containers(frames: Path) -> dict[Path, Frames]:
 
 
 def _quantisation(
-    containers: Mapping[Path, Frames], params: FeaturesParams, index: Path
+    containers: Mapping[Path, Frames], params: FeaturesParams, index: Path, fold: int | None
 ) -> list[Path]:
     """The containers that int8 takes its scales from; none in other precisions."""
     if params.precision != "int8":
         return []
-    splits = read_splits(index)
+    splits = read_splits(index, fold)
     training = set(splits["video"][splits["split"] == "train"])
     fingerprints = {path: found.fingerprint for path, found in containers.items()}
     return quantisation_videos(fingerprints, training)

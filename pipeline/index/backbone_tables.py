@@ -27,27 +27,38 @@ def write_backbone_tables(index: Path) -> None:
     """Write backbone_<mode>.csv of all modes, from the other tables of the folder.
 
     Batch norm is adapted to videos without their labels. Fine-tuning sees the training and
-    validation videos only: no test video is in its table. With several folds every video is a test
-    video, so that only a frozen backbone may be there, and all tables are empty.
+    validation videos only: no test video is in its table. With several folds each has a backbone
+    of its own: the rows of all stand below one another, with the column `fold` in front.
     """
-    if None not in read_folds(index):
-        for mode in MODES:
-            write_table(pd.DataFrame({"video": []}), index / f"backbone_{mode}.csv")
-        return
-    splits, known = read_splits(index), read_videos(index)
+    folds = {fold: _tables(index, fold) for fold in read_folds(index)}
+    for mode in MODES:
+        table = pd.concat([_marked(tables[mode], fold) for fold, tables in folds.items()])
+        write_table(table, index / f"backbone_{mode}.csv")
+
+
+def _marked(table: pd.DataFrame, fold: int | None) -> pd.DataFrame:
+    """The table with the fold in front of each row, where there are rows."""
+    if fold is None or table.empty:
+        return table
+    table.insert(0, "fold", fold)
+    return table
+
+
+def _tables(index: Path, fold: int | None) -> dict[str, pd.DataFrame]:
+    """The table of each mode for the backbone of a fold, or for the only one."""
+    splits, known = read_splits(index, fold), read_videos(index)
     videos = splits.merge(known[["video", "sha256"]], on="video")
     adapting = videos.assign(table="adabn")
     # Whatever the layout tells of a video may be what is learnt (backbone.finetune.target).
     told = known.drop(columns=[c for c in VIDEO_COLUMNS if c not in ("video", "sha256")])
     seen = splits[splits["split"] != "test"].merge(told, on="video")
     learning = _learning(index, seen)
-    for mode, table in {
+    return {
         "frozen": pd.DataFrame({"video": []}),
         "adabn": adapting,
         "finetune": learning,
         "finetune_adabn": pd.concat([learning, adapting]),
-    }.items():
-        write_table(table, index / f"backbone_{mode}.csv")
+    }
 
 
 def _learning(index: Path, videos: pd.DataFrame) -> pd.DataFrame:

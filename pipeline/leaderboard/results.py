@@ -129,7 +129,9 @@ def _backbone_cost(files: "AbstractFileSystem") -> Cost | None:
 
     from pipeline.evaluate.facts import cost_in
 
-    for path in sorted(files.glob(f"{paths.FEATURES}/*.h5"))[:1]:
+    # In folders, where each fold has a backbone of its own.
+    found = files.glob(f"{paths.FEATURES}/*.h5") or files.glob(f"{paths.FEATURES}/fold_*/*.h5")
+    for path in sorted(found)[:1]:
         try:
             with files.open(path, "rb") as file, h5py.File(file) as features:
                 return cost_in(dict(features.attrs))

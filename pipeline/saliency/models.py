@@ -1,7 +1,7 @@
 """Both trained networks from models/, which must belong together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,22 @@ class Models:
     header: Mapping[str, Any]
 
 
-def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL) -> Models:
+def read_models(
+    backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL, fold: int | None = None
+) -> Models:
     """The networks of models/.
+
+    Args:
+        backbone: models/backbone.safetensors.
+        temporal: models/temporal.safetensors.
+        fold: Whose networks alone are wanted, for its test videos; None: all.
 
     Raises:
         PipelineError: One is missing or damaged, or the temporal model was trained on another
-            backbone's features, or it predicts no phases.
+            backbone's features, or it predicts no phases, or each fold has a backbone and none is
+            named.
     """
-    pair = read_pair(backbone, temporal)
+    pair = read_pair(backbone, temporal, fold)
     if pair.backbone_header["name"] == NETWORK:
         raise PipelineError(
             f"{backbone}: holds no network: the data set brings its features itself, so that "
@@ -68,14 +76,9 @@ def read_models(backbone: Path = paths.BACKBONE, temporal: Path = paths.TEMPORAL
         backbones=[_built(own, part["name"]) for own, part in parts],
         transforms=[read_transform(part["transform"]) for _, part in parts],
         weights_hash=pair.weights_hash,
-        temporal=network.eval().requires_grad_(False),
+        temporal=chosen(network, pair.temporal_header, fold).eval().requires_grad_(False),
         header=pair.temporal_header,
     )
-
-
-def of_fold(models: Models, fold: int | None) -> Models:
-    """The same with one fold's temporal networks alone, for its test videos; None: all."""
-    return replace(models, temporal=chosen(models.temporal, models.header, fold))
 
 
 def _built(tensors: Mapping[str, torch.Tensor], name: str) -> Backbone:

@@ -11,6 +11,8 @@ from pipeline.train.members import Member, Training
 
 # `task` holds the mean and deviation of the scores of one fold.
 _OF_MEMBER = ("seed", "epochs", "best_epoch", "classes_seen", "task")
+# Of members as well, where each fold has a backbone of its own.
+_OF_BACKBONE = ("weights_hash", "backbone")
 
 
 def header_of(task: Training, trained: Trained) -> dict[str, Any]:
@@ -47,7 +49,8 @@ def header_of_all(headers: Mapping[Member, dict[str, Any]], seed: int) -> dict[s
     """The header of a file that holds several trainings.
 
     What they have in common stands as in the header of one, with the classes that any of them saw
-    and the project's seed; `members` says the rest, in the order of their tensors.
+    and the project's seed; `members` says the rest, in the order of their tensors. The backbone is
+    of the members where each fold has its own.
 
     Args:
         headers: Of each, as header_of gives it.
@@ -56,14 +59,17 @@ def header_of_all(headers: Mapping[Member, dict[str, Any]], seed: int) -> dict[s
     first = next(iter(headers.values()))
     seen = {name for header in headers.values() for name in header["classes_seen"]}
     seeds = list(dict.fromkeys(member.seed for member in headers))
+    of_member: tuple[str, ...] = _OF_MEMBER
+    if len({header["weights_hash"] for header in headers.values()}) > 1:
+        of_member += _OF_BACKBONE
     return {
-        **{key: value for key, value in first.items() if key not in _OF_MEMBER},
+        **{key: value for key, value in first.items() if key not in of_member},
         **({"task": _in_common(first["task"])} if "task" in first else {}),
         "classes_seen": [name for name in first["classes"] if name in seen],
         "seed": seed,
         "train": first["train"] | ({"seeds": seeds} if seeds != [seed] else {}),
         "members": [
-            {"fold": member.fold} | {key: header[key] for key in _OF_MEMBER if key in header}
+            {"fold": member.fold} | {key: header[key] for key in of_member if key in header}
             for member, header in headers.items()
         ],
     }

@@ -15,6 +15,7 @@ from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.code_identity import code_hash, library_versions
 from pipeline.networks.temporal import KINDS
 from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.paths import recurrent_of
 from pipeline.result_store import Store, fingerprint
 from pipeline.runtime import RuntimeParams, gpus
 from pipeline.sequences import Sequence as Video
@@ -78,7 +79,8 @@ class Training:
         outputs = of_videos.num_outputs if of_videos else len(self.videos.classes)
         network = initial_network(built, self.model, outputs, training, self.seed)
         if self.params.end_to_end:
-            begin_from_backbone(network, self.kind, self.model, training[0].weights_hash)
+            path = recurrent_of(self.videos.fold)
+            begin_from_backbone(network, self.kind, self.model, training[0].weights_hash, path)
         return network
 
     @property

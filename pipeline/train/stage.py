@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.ensemble import Ensemble
 from pipeline.networks.temporal.params import check_window, read_model
-from pipeline.paths import TEMPORAL, TRAIN_REPORT
+from pipeline.paths import FEATURES, TEMPORAL, TRAIN_REPORT, features_of
 from pipeline.postprocess.params import read_postprocess
 from pipeline.runtime import read_runtime
 from pipeline.seen import features_seen
@@ -78,9 +78,11 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
         network = networks[0] if len(networks) == 1 else Ensemble(networks)
         trained_folds.append(Fold(fold, network, videos.training, videos.validation))
     besides = fitted(postprocess, trained_folds)
-    # Folds share videos: each counts once.
-    learnt = {video.video: video.features for own in trained_folds for video in own.training}
-    besides["seen"] = features_seen(learnt.values())
+    # What each fold's own backbone saw is not to be compared with another's.
+    if all(features_of(fold) == FEATURES for fold in folds):
+        # Folds share videos: each counts once.
+        learnt = {video.video: video.features for own in trained_folds for video in own.training}
+        besides["seen"] = features_seen(learnt.values())
     write_table(history_of(results), curves / "history.csv")
     if alone:
         (result,), (header,) = results.values(), headers.values()

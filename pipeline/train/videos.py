@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import PipelineError
+from pipeline.paths import features_of
 from pipeline.sequences import Sequence as Video
 from pipeline.sequences import read_split
 from pipeline.tables import read_phases, read_splits
@@ -45,7 +46,8 @@ def read_videos(
     Raises:
         PipelineError: No video to learn from, or none to choose by where the training needs one.
     """
-    training, validation = read_split("train", fold=fold), read_split("val", fold=fold)
+    features = features_of(fold)
+    training, validation = (read_split(split, features, fold=fold) for split in ("train", "val"))
     of_videos = None
     classes = read_phases()
     if task.of_videos:

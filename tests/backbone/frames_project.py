@@ -54,6 +54,7 @@ def write_video(video: str, number: int) -> None:
         pixels = image(3 * k // FRAMES, 100 * number + k)
         samples.append((cv2.imencode(".png", pixels[..., ::-1])[1].tobytes(), float(k)))
     attributes = {"video": video, "fps": 1.0, "fingerprint": f"{number}"}
+    attributes |= {"height": 40, "width": 60}
     write_frames(Path(f"data/frames/{video}.h5"), samples, attributes)
 
 

@@ -65,6 +65,23 @@ def test_int8_takes_its_scales_from_training_videos_only(project):
     assert run(project, "int8").attributes["fingerprint"] != before
 
 
+def test_int8_of_all_folds_takes_the_scales_of_each(project):
+    splits, alone = project / "data/index/splits.csv", {}
+    folds = {1: ("train", "test"), 2: ("test", "train")}
+    for fold, (first, second) in folds.items():
+        splits.write_text(f"video,split\nvideo0,{first}\nvideo1,{second}\n")
+        run(project, "int8")
+        alone[fold] = hashes(project / "features/videos")
+    rows = [
+        f"{fold},video{n},{split}" for fold, own in folds.items() for n, split in enumerate(own)
+    ]
+    splits.write_text("\n".join(["fold,video,split", *rows, ""]))
+    assert stage.run() == "features/videos: 2 videos in each of 2 folds, 0 computed"
+    assert alone[1] != alone[2]
+    for fold, own in alone.items():
+        assert hashes(project / f"features/videos/fold_{fold}") == own
+
+
 def test_the_frames_that_int8_is_scaled_by_are_those_of_the_training_video(project, monkeypatch):
     seen = []
 
