@@ -139,6 +139,7 @@ def _check_networks(params: AllParams, path: Path) -> None:
     from pipeline.backbone.preconditions import check_backbone, check_features_crop
     from pipeline.networks.temporal.params import (
         check_sees_single_frames,
+        check_tracks,
         check_window,
         read_model,
     )
@@ -147,6 +148,7 @@ def _check_networks(params: AllParams, path: Path) -> None:
     check_features_crop(params.backbone, params.features.crop)
     kind, numbers = read_model(params.model, path)
     check_window(kind, numbers, params.train.window, path)
+    check_tracks(kind, numbers, params.task.tracks, path)
     if params.task.of_images:
         check_sees_single_frames(kind, numbers, path)
 
@@ -154,7 +156,7 @@ def _check_networks(params: AllParams, path: Path) -> None:
 def _what_networks_check(params: AllParams) -> str:
     """A hash of the values that the networks check, and of the code that does it."""
     values: list[Any] = [params.model, params.backbone.model_dump(), params.train.window]
-    values += [params.features.crop, params.task.kind]
+    values += [params.features.crop, params.task.kind, params.task.tracks]
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for file in sorted(_NETWORKS.rglob("*.py")):
         digest.update(file.read_bytes())

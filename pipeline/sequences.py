@@ -14,6 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.feature_store import prefetch, read_features
 from pipeline.frame_labels import phases_at
 from pipeline.tables import INDEX, read_labels, read_phases, read_skipped, read_splits
+from pipeline.tracks import PHASE, read_track
 
 FEATURES = paths.FEATURES
 
@@ -92,7 +93,11 @@ class Sequence:
 
 
 def read_split(
-    split: str, features: Path = FEATURES, index: Path = INDEX, fold: int | None = None
+    split: str,
+    features: Path = FEATURES,
+    index: Path = INDEX,
+    fold: int | None = None,
+    track: str = PHASE,
 ) -> list[Sequence]:
     """The videos of a split, in the order of splits.csv, without those skipped as damaged.
 
@@ -103,12 +108,17 @@ def read_split(
         features: Folder of the features.
         index: Folder of the tables.
         fold: Of which fold, as read_splits takes it.
+        track: Which labels.
 
     Raises:
-        PipelineError: A video has no features, or its features come from another backbone than
-            those of the videos before it.
+        PipelineError: A video has no features, its features come from another backbone than those
+            of the videos before it, or there is no such track.
     """
-    splits, labels, phases = read_splits(index, fold), read_labels(index), read_phases(index)
+    splits = read_splits(index, fold)
+    if track == PHASE:
+        labels, phases = read_labels(index), read_phases(index)
+    else:
+        labels, phases = read_track(track, index)
     skipped = set(read_skipped(features)["video"])
     sequences: list[Sequence] = []
     for video in splits.loc[splits["split"] == split, "video"]:

@@ -22,12 +22,16 @@ class TaskParams(Section):
             numbers, scored as such too. number: a score, predicted by regression.
         pooling: For `video`, how the frames become one: weights that are learnt, their mean, or the
             last one alone.
+        tracks: For `frames`, what each frame is labelled with: the phase, and further tracks of
+            data/index/tracks.csv, each with a head of its own. The first one is what is predicted
+            wherever there is one prediction.
     """
 
     kind: Literal["frames", "video", "images"] = "frames"
     target: str | None = None
     scale: Scale = "nominal"
     pooling: Pooling = "attention"
+    tracks: list[str] = ["phase"]  # noqa: RUF012 (pydantic gives each its own)
 
     @model_validator(mode="after")
     def _a_video_has_a_target(self) -> Self:
@@ -37,6 +41,25 @@ class TaskParams(Section):
                 "data/index/videos.csv, such as experience"
             )
         return self
+
+    @model_validator(mode="after")
+    def _phases_come_first(self) -> Self:
+        if self.tracks[:1] != ["phase"] or len(set(self.tracks)) < len(self.tracks):
+            raise ValueError(
+                f"tracks: found {self.tracks}. Begin with phase and name each further track once, "
+                "such as [phase, step]"
+            )
+        if self.further_tracks and self.kind != "frames":
+            raise ValueError(
+                f"tracks: found {self.tracks}, but kind is {self.kind}; several tracks are labels "
+                "of frames. Set kind: frames, or tracks: [phase]"
+            )
+        return self
+
+    @property
+    def further_tracks(self) -> list[str]:
+        """Those behind the first one."""
+        return self.tracks[1:]
 
     @property
     def of_videos(self) -> bool:

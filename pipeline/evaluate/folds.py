@@ -17,6 +17,7 @@ from pipeline.scored_video import ScoredVideo
 from pipeline.sequences import Sequence as VideoSequence
 from pipeline.sequences import read_split
 from pipeline.tables import read_folds
+from pipeline.tracks import PHASE
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,12 @@ class PartsTable:
     spread: Sequence[str]
 
 
-def read_test_videos(temporal: Mapping[str, Any]) -> list[HeldOut]:
+def read_test_videos(temporal: Mapping[str, Any], track: str = PHASE) -> list[HeldOut]:
     """The test videos of all folds, by name; of a single split, in its order.
 
     Args:
         temporal: Header of models/temporal.safetensors.
+        track: With which labels.
 
     Raises:
         PipelineError: The model was trained on other folds than those of splits.csv, so that its
@@ -79,7 +81,7 @@ def read_test_videos(temporal: Mapping[str, Any]) -> list[HeldOut]:
     found = [
         HeldOut(fold, video)
         for fold in folds
-        for video in read_split("test", paths.features_of(fold), fold=fold)
+        for video in read_split("test", paths.features_of(fold), fold=fold, track=track)
     ]
     return found if folds == (None,) else sorted(found, key=lambda test: test.video)
 

@@ -21,6 +21,7 @@ from pipeline.evaluate.feature_view import FeatureView
 from pipeline.evaluate.folds import PartsTable
 from pipeline.evaluate.parameters import digest
 from pipeline.evaluate.thumbnails import Thumbnail
+from pipeline.evaluate.tracks import ScoredTrack
 from pipeline.metrics import wording
 from pipeline.metrics.boundary import EnteredPhase
 from pipeline.metrics.headline import headline
@@ -81,6 +82,7 @@ class Page:
         fps: Frames per second of the ribbons.
         ribbons: The test videos from worst to best.
         errors: Confusions, transitions, worst moments.
+        tracks: What is labelled beside the phases; mostly nothing.
         parts: Metrics by fold and by seed, where there are several.
         features: What the features see; None where there was nothing to compare with.
         pictures: PNG files by name: training, reliability, roc.
@@ -95,6 +97,7 @@ class Page:
     fps: float
     ribbons: Sequence[Ribbon]
     errors: Errors
+    tracks: Sequence[ScoredTrack]
     parts: Sequence[PartsTable]
     features: FeatureView | None
     pictures: Mapping[str, Path]
@@ -105,6 +108,7 @@ def write_page(page: Page, path: Path) -> None:
     environment = page_environment()
     environment.globals |= metric_words(page.details)
     colours = class_colours(len(page.classes))
+    inks = [text_colour(colour) for colour in colours]
     text = environment.get_template("page.html.jinja").render(
         page=page,
         test=page.details,
@@ -112,11 +116,17 @@ def write_page(page: Page, path: Path) -> None:
         headline=headline(page.details),
         glossary=_glossary(page.details, page.classes),
         colours=colours,
-        inks=[text_colour(colour) for colour in colours],
+        inks=inks,
+        swatches=list(zip(colours, inks, strict=True)),
         readouts={
             "fps": page.fps,
             "phases": list(page.classes),
-            "videos": {ribbon.video: ribbon.readout for ribbon in page.ribbons},
+            "videos": {ribbon.video: ribbon.readout for ribbon in page.ribbons}
+            | {
+                f"{track.name}: {ribbon.video}": ribbon.readout | {"phases": track.classes}
+                for track in page.tracks
+                for ribbon in track.ribbons
+            },
         },
     )
     write_text(path, text + "\n")

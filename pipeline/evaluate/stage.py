@@ -32,6 +32,7 @@ from pipeline.evaluate.params import EvaluateParams
 from pipeline.evaluate.pictures import write_plots, write_training_picture
 from pipeline.evaluate.predict import load_model, pooled, predict
 from pipeline.evaluate.thumbnails import thumbnails
+from pipeline.evaluate.tracks import scored_tracks, write_track_predictions
 from pipeline.evaluate.video_stage import run_videos
 from pipeline.feature_space.projection import Kind
 from pipeline.feature_store import read_attributes
@@ -100,10 +101,12 @@ def run(reports: Path = paths.REPORTS) -> str:
         for split, videos in scored.items()
     }
     parts = scored_parts(tests, scored["test"], scored_by, temporal, params.relaxed_seconds)
-    write_metrics(reports, details, parts)
+    tracks = scored_tracks(network, temporal, params, device)
+    write_metrics(reports, details, parts, {track.name: track.details for track in tracks})
     for sequence in sequences["test"]:
         path = reports / "predictions" / f"{sequence.video}.csv"
         write_prediction(path, sequence.time_s, classes, scored["test"][sequence.video])
+    write_track_predictions(tracks, reports / "predictions")
     write_plots(reports / "plots", scored, details, classes, fps)
     write_training_picture(reports / "plots", temporal)
     backbone = read_header(paths.BACKBONE)
@@ -127,6 +130,7 @@ def run(reports: Path = paths.REPORTS) -> str:
             [ribbon_of(name, v, fps, len(classes)) for name, v in scored["test"].items()]
         ),
         errors=_errors(scored["test"], fold_of, classes, fps, backbone["name"] == NETWORK),
+        tracks=tracks,
         parts=[parts_table(of.removesuffix("s"), found) for of, found in parts.items()],
         features=_features(sequences["test"], scored["test"], classes, params.map, plots),
         pictures={

@@ -187,7 +187,7 @@ def _write_plot(
 
 
 def _task(temporal: Mapping[str, Any]) -> TaskParams:
-    said = {name: temporal["task"][name] for name in TaskParams.model_fields}
+    said = {name: v for name, v in temporal["task"].items() if name in TaskParams.model_fields}
     return TaskParams.model_validate(said)
 
 

@@ -22,6 +22,7 @@ from pipeline.runtime import read_runtime
 from pipeline.settings import read_section, read_value
 from pipeline.tables import INDEX, SPLITS, write_table
 from pipeline.timebase import exact_fps
+from pipeline.tracks import CLASS_COLUMNS, RUN_COLUMNS
 
 Splits = dict[int | None, dict[str, str]]
 """The split of each video by fold; under None where there is a single split."""
@@ -70,6 +71,7 @@ def run(output: Path = INDEX) -> str:
     )
     write_table(_splits_table(splits), output / "splits.csv")
     write_table(pd.DataFrame({"phase": list(dataset.phases)}), output / "phases.csv")
+    _write_tracks(dataset, list(probes), output)
     write_table(images, output / "images.csv")
     tools = [
         (video, time_s, *present)
@@ -91,6 +93,19 @@ def run(output: Path = INDEX) -> str:
 
 def _noted(notes: list[str]) -> list[str]:
     return [f"note: {note}" for note in notes]
+
+
+def _write_tracks(dataset: Dataset, videos: list[str], output: Path) -> None:
+    """Write tracks.csv and track_classes.csv; both are empty where there are phases alone."""
+    runs = [
+        (name, video, run.start_s, run.end_s, run.phase)
+        for name, track in dataset.tracks.items()
+        for video in videos
+        for run in track.runs.get(video, [])
+    ]
+    classes = [(name, label) for name, track in dataset.tracks.items() for label in track.classes]
+    write_table(pd.DataFrame(runs, columns=list(RUN_COLUMNS)), output / "tracks.csv")
+    write_table(pd.DataFrame(classes, columns=list(CLASS_COLUMNS)), output / "track_classes.csv")
 
 
 def _splits_table(splits: Splits) -> pd.DataFrame:

@@ -41,7 +41,7 @@ def header_of(task: Training, trained: Trained) -> dict[str, Any]:
         "train": task.deciding,
         "epochs": len(trained.history),
         "best_epoch": trained.best_epoch,
-        **({"task": videos.of_videos.header()} if videos.of_videos else {}),
+        **(videos.asked.header() if videos.asked else {}),
     }
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +24,6 @@ from pipeline.train import loop
 from pipeline.train.end_to_end import begin_from_backbone
 from pipeline.train.loop import Trained, initial_network, train
 from pipeline.train.params import TrainParams
-from pipeline.train.video_task import CODE as VIDEO_CODE
 from pipeline.train.videos import Videos
 from pipeline.training.history import Epoch
 from pipeline.training.reporter import Reporter
@@ -74,9 +73,9 @@ class Training:
     @cached_property
     def network(self) -> TemporalModule:
         """With initial weights, and those of the last epoch after a training."""
-        kind, of_videos, training = KINDS[self.kind], self.videos.of_videos, self.videos.training
-        built = of_videos.kind(kind) if of_videos else kind
-        outputs = of_videos.num_outputs if of_videos else len(self.videos.classes)
+        kind, asked, training = KINDS[self.kind], self.videos.asked, self.videos.training
+        built = asked.kind(kind) if asked else kind
+        outputs = asked.num_outputs if asked else len(self.videos.classes)
         network = initial_network(built, self.model, outputs, training, self.seed)
         if self.params.end_to_end:
             path = recurrent_of(self.videos.fold)
@@ -86,8 +85,8 @@ class Training:
     @property
     def deciding(self) -> dict[str, Any]:
         """The keys of the section `train` that decide the weights."""
-        of_videos = self.videos.of_videos
-        return of_videos.deciding_of(self.params) if of_videos else self.params.deciding()
+        asked = self.videos.asked
+        return asked.deciding_of(self.params) if asked else self.params.deciding()
 
     @property
     def fingerprint(self) -> str:
@@ -95,20 +94,20 @@ class Training:
 
         Initial weights follow from the seed, but for those that come from the backbone stage.
         """
-        end_to_end, of_videos = self.params.end_to_end, self.videos.of_videos
+        end_to_end, asked = self.params.end_to_end, self.videos.asked
         initial = {"initial": tensors_hash(self.network.state_dict())} if end_to_end else {}
         code = (loop, cast(ModuleType, KINDS[self.kind]))
-        # Trainings over frames are named as they always were.
-        task = {"task": of_videos.deciding()} if of_videos else {}
+        # Trainings over phases are named as they always were.
+        task = {"task": asked.deciding()} if asked else {}
         return fingerprint(
             kind=self.kind,
             model=self.model.model_dump(),
             train=self.deciding | initial,
             seed=self.seed,
-            training=[_identity(video) for video in self.videos.training],
-            validation=[_identity(video) for video in self.videos.validation],
+            training=[_identity(video) for video in self.videos.learnt],
+            validation=[_identity(video) for video in self.videos.judged],
             num_classes=len(self.videos.classes),
-            code=code_hash(*code, *VIDEO_CODE) if of_videos else code_hash(*code),
+            code=code_hash(*code, *asked.code) if asked else code_hash(*code),
             versions=library_versions("torch"),
             **task,
         )
@@ -141,20 +140,21 @@ def trained(
                 return _read(store.used(found_as), report), True
             state = StateFile(store.path(found_as).with_suffix(".state"))
             device = torch.device("cuda" if gpus(runtime) else "cpu")
-            of_videos = task.videos.of_videos
+            asked = task.videos.asked
             result = train(
                 task.network,
-                task.videos.training,
-                task.videos.validation,
+                task.videos.learnt,
+                task.videos.judged,
                 task.params,
                 task.seed,
                 device,
                 state,
-                of_videos.shown_by(report) if of_videos else report,
-                of_videos.loss(task.params, device) if of_videos else None,
+                (lambda row: report(asked.meaningful(row))) if asked else report,
+                asked.loss(task.params, device) if asked else None,
             )
-            if of_videos:
-                result = of_videos.with_meaning(result)
+            if asked:
+                rows = [asked.meaningful(row) for row in result.history]
+                result = replace(result, history=rows)
             _keep(store.path(found_as), result)
             state.remove()
     return result, False

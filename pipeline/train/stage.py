@@ -12,7 +12,7 @@ from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.ensemble import Ensemble
-from pipeline.networks.temporal.params import check_window, read_model
+from pipeline.networks.temporal.params import check_tracks, check_window, read_model
 from pipeline.paths import FEATURES, TEMPORAL, TRAIN_REPORT, features_of
 from pipeline.postprocess.params import read_postprocess
 from pipeline.runtime import read_runtime
@@ -49,6 +49,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     task = read_task()
     check_training(task, params)
     check_window(kind, model, params.window)
+    check_tracks(kind, model, task.tracks)
     runtime = read_runtime()
     keep_freed_memory()
     torch.set_num_threads(runtime.thread_count)

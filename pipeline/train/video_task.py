@@ -1,7 +1,8 @@
 """Training for one answer per video: targets, loss, and what a model file says of the task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from pipeline.networks.temporal.video_head import KindOfVideos
 from pipeline.sequences import Sequence as Video
 from pipeline.sequences import VideoTarget
 from pipeline.task import TaskParams
-from pipeline.train.loop import Trained
 from pipeline.train.params import TrainParams
 from pipeline.training import video_loss
 from pipeline.training.class_weights import class_weights
@@ -24,9 +24,6 @@ from pipeline.video_targets import check_classes, check_scores, read_column
 
 if TYPE_CHECKING:
     from pipeline.training.loss import Loss
-
-CODE = (video_head, video_loss)
-"""Behind the weights, beside the loop and the kind."""
 
 _OF_CLASSES = ("loss", "label_smoothing", "focal_gamma", "class_weights")
 
@@ -54,6 +51,11 @@ class VideoTask:
     mean: float
     std: float
     left_out: tuple[str, ...]
+
+    @property
+    def code(self) -> tuple[ModuleType, ...]:
+        """Behind the weights, beside the loop and the kind."""
+        return video_head, video_loss
 
     @property
     def num_outputs(self) -> int:
@@ -85,21 +87,13 @@ class VideoTask:
 
     def header(self) -> dict[str, Any]:
         """What a model file says of its task."""
-        task: dict[str, Any] = self.params.model_dump()
+        task: dict[str, Any] = self.params.model_dump(exclude={"tracks"})
         if self.scores:
             task |= {"mean": self.mean, "std": self.std}
-        return task
+        return {"task": task}
 
-    def shown_by(self, report: Callable[[Epoch], None]) -> Callable[[Epoch], None]:
-        """What is called with each row of the curves, so that `report` gets what has a meaning."""
-        return lambda row: report(self._meaningful(row))
-
-    def with_meaning(self, trained: Trained) -> Trained:
-        """The training with the values of its curves that have a meaning."""
-        return replace(trained, history=[self._meaningful(row) for row in trained.history])
-
-    def _meaningful(self, row: Epoch) -> Epoch:
-        """A number has neither accuracy nor F1."""
+    def meaningful(self, row: Epoch) -> Epoch:
+        """A row of the curves: a number has neither accuracy nor F1."""
         return replace(row, val_accuracy=None, val_macro_f1=None) if self.scores else row
 
 

@@ -10,6 +10,7 @@ from pipeline.sequences import read_split
 from pipeline.tables import read_phases, read_splits
 from pipeline.task import TaskParams
 from pipeline.train.params import TrainParams
+from pipeline.train.track_task import TrackTask, track_task
 from pipeline.train.video_task import VideoTask, video_task
 
 
@@ -22,14 +23,25 @@ class Videos:
         training: To learn from.
         validation: With labels, to choose the weights by.
         classes: Names in class order; none for a score per video.
-        of_videos: The task with one answer per video; None: a class per frame.
+        asked: The task with one answer per video, or with several labels per frame; None: a phase
+            per frame.
     """
 
     fold: int | None
     training: Sequence[Video]
     validation: Sequence[Video]
     classes: Sequence[str]
-    of_videos: VideoTask | None
+    asked: VideoTask | TrackTask | None
+
+    @property
+    def learnt(self) -> Sequence[Video]:
+        """What the training loop learns from: `training`, with the labels that are asked for."""
+        return self.asked.training if self.asked else self.training
+
+    @property
+    def judged(self) -> Sequence[Video]:
+        """What it chooses the weights by: `validation`, with the labels that are asked for."""
+        return self.asked.validation if self.asked else self.validation
 
 
 def read_videos(
@@ -48,19 +60,21 @@ def read_videos(
     """
     features = features_of(fold)
     training, validation = (read_split(split, features, fold=fold) for split in ("train", "val"))
-    of_videos = None
+    asked: VideoTask | TrackTask | None = None
     classes = read_phases()
     if task.of_videos:
         named = [read_splits(fold=other) for other in folds]
         all_names = [name for t in named for name in t.loc[t["split"] != "test", "video"]]
-        of_videos = video_task(task, training, validation, all_names)
+        asked = of_videos = video_task(task, training, validation, all_names)
         training, validation, classes = of_videos.training, of_videos.validation, of_videos.classes
         if of_videos.left_out:
             print(f"no {task.target}, left out: {', '.join(of_videos.left_out)}")
     else:
         validation = [video for video in validation if (video.labels >= 0).any()]
     _check(training, validation, params, "" if fold is None else f"fold {fold}: ")
-    return Videos(fold, training, validation, classes, of_videos)
+    if task.further_tracks:
+        asked = track_task(task, params, training, validation, classes, fold)
+    return Videos(fold, training, validation, classes, asked)
 
 
 def _check(

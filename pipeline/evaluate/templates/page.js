@@ -8,18 +8,18 @@ function clock(seconds) {
   return (hours ? hours + ":" + two(minutes) : minutes) + ":" + two(whole % 60);
 }
 
-function phaseAt([starts, labels], sample) {
+function phaseAt([starts, labels], sample, phases) {
   let low = 0, high = starts.length - 1;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (starts[middle] <= sample) low = middle; else high = middle - 1;
   }
   const label = labels[low];
-  return label < 0 ? "unlabelled" : `${label + 1} ${data.phases[label]}`;
+  return label < 0 ? "unlabelled" : `${label + 1} ${phases[label]}`;
 }
 
 for (const figure of document.querySelectorAll(".ribbon")) {
-  const video = data.videos[figure.dataset.video];
+  const video = data.videos[figure.dataset.video], phases = video.phases || data.phases;
   const bars = figure.querySelector(".bars"), cursor = figure.querySelector(".cursor");
   const output = figure.querySelector("output");
   let sample = 0;
@@ -30,8 +30,8 @@ for (const figure of document.querySelectorAll(".ribbon")) {
     cursor.style.left = `${(100 * (sample + 0.5)) / video.frames}%`;
     const parts = [
       clock(sample / data.fps),
-      "truth " + phaseAt(video.truth, sample),
-      "prediction " + phaseAt(video.prediction, sample),
+      "truth " + phaseAt(video.truth, sample, phases),
+      "prediction " + phaseAt(video.prediction, sample, phases),
     ];
     if (video.confidence.length) {
       const bin = Math.floor((sample * video.confidence.length) / video.frames);

@@ -1,7 +1,9 @@
 """The generic layout: any videos, and one CSV of runs or of frames.
 
 Runs: `video,start_s,end_s,phase`. Frames: `video,frame,phase`, numbered from 0 as the video shows
-them. Either may have a column `split`. Classes are numbered in order of first appearance.
+them. Either may have a column `split`, and behind `phase` further columns, such as `step`: each is
+a track of its own, and an empty cell is unlabelled in its track. Classes are numbered in order of
+first appearance.
 
 A table videos.csv beside it may tell more of each video (video_table.py). With it alone no frame is
 labelled.
@@ -9,6 +11,7 @@ labelled.
 
 import csv
 import itertools
+import re
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -16,6 +19,7 @@ from pipeline.index.layouts.dataset import (
     Dataset,
     Probes,
     Run,
+    Track,
     check_length,
     find_videos,
     runs_of_frames,
@@ -26,6 +30,10 @@ from pipeline.index.probe import Probe
 _RUNS = ["video", "start_s", "end_s", "phase"]
 _FRAMES = ["video", "frame", "phase"]
 _SPLITS = ("train", "val", "test")
+_TRACK = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # it names files and keys of metrics
+
+Rows = dict[str, list[tuple[int, dict[str, str]]]]
+"""Of each video the good rows, with their lines."""
 
 
 def read(root: Path, probes: Probes) -> Dataset:
@@ -50,23 +58,36 @@ def read(root: Path, probes: Probes) -> Dataset:
     with table.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         header = [name for name in reader.fieldnames or [] if name != "split"]
-        if header not in (_RUNS, _FRAMES):
+        per_frame = header[:3] == _FRAMES
+        tracks = header[3:] if per_frame else header[4:]
+        begun = per_frame or header[:4] == _RUNS
+        if not begun or len(set(header)) < len(header) or not all(map(_TRACK.fullmatch, tracks)):
             raise PipelineError(
                 f"{table}:1: header {','.join(reader.fieldnames or [])!r}, expected "
-                f"{','.join(_RUNS)!r} or {','.join(_FRAMES)!r}, either with `,split`."
+                f"{','.join(_RUNS)!r} or {','.join(_FRAMES)!r}, either with `,split` and with "
+                "further tracks such as `,step`, each once, of letters, digits, _ and -."
             )
         rows = [(reader.line_num, row) for row in reader]
-    per_frame = header == _FRAMES
-    good: dict[str, list[tuple[int, dict[str, str]]]] = {}
-    phases: dict[str, None] = {}
+    good: Rows = {}
+    classes: dict[str, dict[str, None]] = {name: {} for name in ("phase", *tracks)}
     for line, row in rows:
-        problem = _problem(row, per_frame, dataset)
+        problem = _problem(row, list(classes), per_frame, dataset)
         if problem:
             dataset.problems.append(f"{table}:{line}: {problem}")
         else:
             good.setdefault(row["video"], []).append((line, row))
-            phases.setdefault(row["phase"])
-    dataset.phases = tuple(phases)
+            for name, found in classes.items():
+                if row[name].strip():
+                    found.setdefault(row[name])
+    dataset.phases = tuple(classes["phase"])
+    dataset.tracks = {name: Track(tuple(classes[name]), {}) for name in tracks if classes[name]}
+    for name, track in dataset.tracks.items():
+        dataset.notes.append(
+            f"{table}: {len(track.classes)} classes of {name} beside the phases; task.tracks: "
+            f"[phase, {name}] learns both"
+        )
+    if good and not dataset.phases:
+        dataset.problems.append(f"{table}: no row has a phase. Label some of the time.")
     if "split" in (reader.fieldnames or []):
         if dataset.split is not None:
             dataset.problems.append(
@@ -80,14 +101,19 @@ def read(root: Path, probes: Probes) -> Dataset:
             )
             continue
         length = probes(path)
-        if per_frame:
-            if not length.fps:
-                continue
-            dataset.runs[video] = _frame_runs(good[video], length, table, dataset)
-        else:
-            dataset.runs[video] = _time_runs(good[video], table, dataset)
-        if not length.problem and dataset.runs[video]:
-            last_s = dataset.runs[video][-1].end_s
+        if per_frame and not length.fps:
+            continue
+        runs_of = {"phase": dataset.runs} | {name: t.runs for name, t in dataset.tracks.items()}
+        for name, runs in runs_of.items():
+            if per_frame:
+                runs[video] = _frame_runs(good[video], name, length, table, dataset)
+            else:
+                runs[video] = _time_runs(good[video], name, table, dataset)
+                if tracks:  # a row for each step repeats the phase
+                    runs[video] = _joined(runs[video])
+        ends_s = [runs[video][-1].end_s for runs in runs_of.values() if runs[video]]
+        if ends_s and not length.problem:
+            last_s = max(ends_s)
             check_length(dataset, video, last_s, length.duration_s, str(table), covers=False)
     return dataset
 
@@ -112,7 +138,7 @@ def _has_labels(table: Path) -> bool:
         return "phase" in next(csv.reader(file), [])
 
 
-def _problem(row: dict[str, str], per_frame: bool, dataset: Dataset) -> str:
+def _problem(row: dict[str, str], tracks: list[str], per_frame: bool, dataset: Dataset) -> str:
     """What is wrong with a row by itself, or nothing."""
     if None in row.values() or None in row:
         return f"has another number of fields than the header: {list(row.values())}."
@@ -121,8 +147,8 @@ def _problem(row: dict[str, str], per_frame: bool, dataset: Dataset) -> str:
             f"the video {row['video']!r} is not there. Its name is that of a video file below "
             "data.root, without the ending."
         )
-    if not row["phase"].strip():
-        return "has no phase. Leave the row out where nothing is labelled."
+    if not any(row[name].strip() for name in tracks):
+        return f"has no {' and no '.join(tracks)}. Leave the row out where nothing is labelled."
     if per_frame:
         return "" if row["frame"].isdecimal() else f"frame {row['frame']!r} is no whole number."
     try:
@@ -134,10 +160,13 @@ def _problem(row: dict[str, str], per_frame: bool, dataset: Dataset) -> str:
     return ""
 
 
-def _time_runs(rows: list[tuple[int, dict[str, str]]], table: Path, dataset: Dataset) -> list[Run]:
+def _time_runs(
+    rows: list[tuple[int, dict[str, str]]], track: str, table: Path, dataset: Dataset
+) -> list[Run]:
     runs: list[Run] = []
-    for line, row in sorted(rows, key=lambda item: float(item[1]["start_s"])):
-        run = Run(float(row["start_s"]), float(row["end_s"]), row["phase"])
+    labelled = [(line, row) for line, row in rows if row[track].strip()]
+    for line, row in sorted(labelled, key=lambda item: float(item[1]["start_s"])):
+        run = Run(float(row["start_s"]), float(row["end_s"]), row[track])
         if runs and run.start_s < runs[-1].end_s - 1e-6:
             dataset.problems.append(
                 f"{table}:{line}: {row['video']}: {run.phase} starts at {run.start_s:g} s, but "
@@ -147,20 +176,37 @@ def _time_runs(rows: list[tuple[int, dict[str, str]]], table: Path, dataset: Dat
     return runs
 
 
+def _joined(runs: list[Run]) -> list[Run]:
+    """Runs of one class that touch become one."""
+    joined: list[Run] = []
+    for run in runs:
+        last = joined[-1] if joined else None
+        if last and last.phase == run.phase and abs(last.end_s - run.start_s) < 1e-6:
+            joined[-1] = Run(last.start_s, run.end_s, run.phase)
+        else:
+            joined.append(run)
+    return joined
+
+
 def _frame_runs(
-    rows: list[tuple[int, dict[str, str]]], length: Probe, table: Path, dataset: Dataset
+    rows: list[tuple[int, dict[str, str]]],
+    track: str,
+    length: Probe,
+    table: Path,
+    dataset: Dataset,
 ) -> list[Run]:
     rows = sorted(rows, key=lambda item: int(item[1]["frame"]))
     frames = [int(row["frame"]) for _, row in rows]
     gaps = [b - a for a, b in itertools.pairwise(frames)]
     for (line, row), gap in zip(rows[1:], gaps, strict=True):
-        if gap == 0:
+        if gap == 0 and track == "phase":
             dataset.problems.append(
                 f"{table}:{line}: {row['video']}: frame {row['frame']} has two labels."
             )
     step = max(1, min(gaps, default=1))
-    phases = [row["phase"] for _, row in rows]
-    return runs_of_frames(frames, phases, lambda frame: _seconds(frame, length), step)
+    labelled = [(int(row["frame"]), row[track]) for _, row in rows if row[track].strip()]
+    frames, labels = [frame for frame, _ in labelled], [label for _, label in labelled]
+    return runs_of_frames(frames, labels, lambda frame: _seconds(frame, length), step)
 
 
 def _seconds(frame: int, length: Probe) -> float:

@@ -21,6 +21,19 @@ class Run:
     phase: str
 
 
+@dataclass(frozen=True)
+class Track:
+    """What frames are labelled with beside the phase, such as the step.
+
+    Attributes:
+        classes: Names in class order.
+        runs: Video to its runs of one class, in order, without overlap.
+    """
+
+    classes: tuple[str, ...]
+    runs: dict[str, list[Run]]
+
+
 @dataclass
 class Dataset:
     """A dataset, read but not yet checked as a whole.
@@ -29,6 +42,7 @@ class Dataset:
         paths: Video to its file.
         runs: Video to its runs, in order, without overlap.
         phases: Names in class order.
+        tracks: Name to what else frames are labelled with, if anything.
         split: Video to train, val or test, where the dataset says so itself.
         columns: Further columns of videos.csv: name to (video to value).
         tool_names: Tools that the dataset labels, if any.
@@ -43,6 +57,7 @@ class Dataset:
     paths: dict[str, Path]
     runs: dict[str, list[Run]] = field(default_factory=dict)
     phases: tuple[str, ...] = ()
+    tracks: dict[str, Track] = field(default_factory=dict)
     split: dict[str, str] | None = None
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
     tool_names: tuple[str, ...] = ()

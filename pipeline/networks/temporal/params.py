@@ -1,6 +1,6 @@
 """The section `model` of params.yaml, put together from the kinds, and networks made from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -9,8 +9,9 @@ from pydantic import create_model
 
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal import KINDS
-from pipeline.networks.temporal.contract import TemporalModule
+from pipeline.networks.temporal.contract import Kind, Outputs, TemporalModule
 from pipeline.networks.temporal.ensemble import Ensemble
+from pipeline.networks.temporal.track_heads import KindOfTracks
 from pipeline.networks.temporal.video_head import KindOfVideos
 from pipeline.settings import PARAMS, Section, check_section, read_raw_section
 
@@ -131,6 +132,28 @@ def _sees_single_frames(kind: str, params: Section) -> bool:
         return KINDS[kind].build(2, 2, params).receptive_field == 1
 
 
+def check_tracks(kind: str, params: Section, tracks: Sequence[str], path: Path = PARAMS) -> None:
+    """Refuse networks whose outputs cannot be cut into tracks.
+
+    Raises:
+        PipelineError: There are several tracks, and refinements that read the classes of all.
+    """
+    if len(tracks) < 2 or _has_one_output(kind, params):
+        return
+    allowed = [name for name, module in KINDS.items() if _has_one_output(name, module.Params())]
+    raise PipelineError(
+        f"{path}: task.tracks: found {', '.join(tracks)}, but model.kind: {kind} reads its own "
+        f"predictions, of all tracks together. Allowed with several tracks: {', '.join(allowed)}."
+    )
+
+
+def _has_one_output(kind: str, params: Section) -> bool:
+    """Whether the logits come from one linear layer, and nothing reads them."""
+    network = KINDS[kind].build(2, 2, params).eval()
+    outputs: Outputs = network(torch.zeros(1, 2, 2), torch.ones(1, 2, dtype=torch.bool))
+    return len(outputs.logits) == 1 and len(network.training_phases) == 1
+
+
 def rebuilt(header: Mapping[str, Any]) -> TemporalModule:
     """The network, without its weights, that a header of models/temporal.safetensors describes.
 
@@ -140,7 +163,12 @@ def rebuilt(header: Mapping[str, Any]) -> TemporalModule:
     kind = KINDS[header["kind"]]
     params = kind.Params.model_validate(header["model"])
     task = header.get("task", {"kind": "frames"})
-    built = KindOfVideos(kind, task["pooling"]) if task["kind"] == "video" else kind
+    built: Kind = kind
+    if task["kind"] == "video":
+        built = KindOfVideos(kind, task["pooling"])
+    elif "tracks" in header:
+        _, *further = task["tracks"]
+        built = KindOfTracks(kind, tuple(len(header["tracks"][name]) for name in further))
 
     def build() -> TemporalModule:
         # A number is one output.
