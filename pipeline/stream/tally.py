@@ -70,9 +70,7 @@ def told(predictor: Predictor, moments: Iterable[Moment], tally: Tally) -> Itera
     last, skipped_s = None, 0.0
     for moment in moments:
         if moment.missed and not tally.dropped:
-            say(
-                "this machine is too slow for every prediction; `dropped` counts those it leaves out"
-            )
+            say("this machine is too slow for each prediction; `dropped` counts what is left out")
         tally.dropped += moment.missed
         if clips:
             # Each missed clip would cost a pass and make the next ones late: the clock of the

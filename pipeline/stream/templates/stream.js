@@ -14,7 +14,7 @@ function showPrediction() {
   now.style.setProperty("--on-phase", known.inks[number]);
   find("name").textContent = last.prediction;
   find("confidence").textContent = `${Math.round(100 * last.confidence)} % confidence`;
-  find("meter").value = last.confidence;
+  find("meter").style.width = `${100 * last.confidence}%`;
   find("ribbon").replaceChildren(...last.ribbon.map(([phase, samples]) => {
     const run = document.createElement("i");
     run.style.flexGrow = samples;
