@@ -28,14 +28,16 @@ class Source:
     """A source of pictures, which can be opened again and again.
 
     Attributes:
-        name: As it was asked for; of a camera, its device.
+        name: For messages and the page: without the password that an address may hold.
         kind: What it is.
+        opened: What is opened: a file, a device, an address.
         size: (width, height) in pixels, of a pipe; asked of a camera; else None.
         rate: Pictures per second, likewise.
     """
 
     name: str
     kind: Kind
+    opened: str = ""
     size: tuple[int, int] | None = None
     rate: Fraction | None = None
 
@@ -62,10 +64,10 @@ class Source:
         try:
             yield from self._raw() if self.kind == "pipe" else self._decoded()
         except (av.FFmpegError, OSError) as error:
-            raise LostError(f"{self.name}: {error.strerror or error}") from None
+            raise LostError(f"{self.name}: {error.strerror or type(error).__name__}") from None
 
     def _decoded(self) -> Iterator[tuple[float, av.VideoFrame]]:
-        with av.open(self.name, **self._how()) as container:
+        with av.open(self.opened, **self._how()) as container:
             if not container.streams.video:
                 raise PipelineError(f"{self.name}: has no video in it.")
             stream = container.streams.video[0]
@@ -93,7 +95,7 @@ class Source:
             return {}
         if self.kind == "network":
             options = {"fflags": "nobuffer", "flags": "low_delay"}
-            if self.name.startswith("rtsp"):
+            if self.opened.startswith("rtsp"):
                 options["rtsp_transport"] = "tcp"  # what UDP loses is seen in the picture
             return {"options": options, "timeout": _TIMEOUT_S}
         options = {}
@@ -143,30 +145,37 @@ def source_of(asked: str, size: tuple[int, int] | None, rate: Fraction | None) -
                 "that of `ffmpeg -i ... -f rawvideo -pix_fmt rgb24 -`, with --size 1280x720 "
                 "--rate 25."
             )
-        return Source("standard input", "pipe", size, rate)
+        return Source("standard input", "pipe", "-", size, rate)
     if asked.isdecimal() or asked.startswith("/dev/"):
         device = f"/dev/video{asked}" if asked.isdecimal() else asked
         if not Path(device).exists():
             there = sorted(str(path) for path in Path("/dev").glob("video*"))
             found = f"This machine has {', '.join(there)}." if there else "This machine has none."
             raise PipelineError(f"{device}: there is no such camera. {found}")
-        return Source(device, "camera", size, rate)
+        return Source(device, "camera", device, size, rate)
     if size is not None or rate is not None:
         raise PipelineError(
             f"{asked}: --size and --rate are for cameras and standard input; files and addresses "
             "say themselves what they hold. Leave them out."
         )
     if "://" in asked:
-        scheme = asked.split("://")[0].lower()
+        scheme = asked.split("://")[0]
         if scheme not in _ADDRESSES:
             raise PipelineError(
                 f"{asked}: an address of {scheme}. Allowed: {', '.join(_ADDRESSES)}. What else "
                 "ffmpeg reads, it can hand over on standard input (SOURCE -)."
             )
-        return Source(asked, "network")
+        return Source(_without_password(asked), "network", asked)
     if not Path(asked).is_file():
         raise PipelineError(
             f"{asked}: no such file. SOURCE is a file, a camera (0 or /dev/video0), an address "
             "(rtsp://... or http://...), or - for standard input."
         )
-    return Source(asked, "file")
+    return Source(asked, "file", asked)
+
+
+def _without_password(address: str) -> str:
+    """The address without `user:password@`, which page and messages must not show."""
+    scheme, _, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

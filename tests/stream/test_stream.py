@@ -222,7 +222,11 @@ def test_options_that_have_no_meaning_are_refused():
         stream(Request("a.mp4", size="12x12"))
     with pytest.raises(PipelineError, match="--no-pace is for files"):
         stream(Request("rtsp://host/x", pace=False))
-    assert source_of("https://host/x", None, None) == Source("https://host/x", "network")
+
+
+def test_a_password_in_an_address_is_not_shown():
+    address = "rtsp://user:p%40ss@host:554/x@y"
+    assert source_of(address, None, None) == Source("rtsp://host:554/x@y", "network", address)
 
 
 def test_models_that_look_ahead_are_refused_before_the_source_is_opened(models):

@@ -27,8 +27,9 @@ function showPrediction() {
     find(`p${i}`).textContent = `${Math.round(100 * p)} %`;
     find(`bar${i}`).closest("tr").classList.toggle("current", i === number);
   });
+  const ms = Math.round(last.latency_ms), took = ms < 2000 ? `${ms} ms` : clock(ms / 1000);
   find("figures").textContent =
-    `${Math.round(last.latency_ms)} ms from picture to prediction, ${last.dropped} dropped`;
+    `${took} from picture to prediction, ${last.dropped} dropped`;
 }
 
 // Between two events the clocks go on, and silence shows.
