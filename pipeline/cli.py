@@ -314,6 +314,40 @@ def predict(
 
 
 @app.command()
+def stream(
+    source: Annotated[
+        str,
+        typer.Argument(help="A camera (0, /dev/video0), rtsp:// or http://, a file, or - (rgb24)."),
+    ],
+    model: Annotated[
+        Path, typer.Option(help="The folder models/ of a project, or a bundle.")
+    ] = Path("models"),
+    size: Annotated[
+        str | None, typer.Option(help="Of a camera or -: 1280x720.", metavar="WIDTHxHEIGHT")
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(help="Of a camera or -, pictures per second: 25, 30000/1001.")
+    ] = None,
+    pace: Annotated[
+        bool, typer.Option("--pace/--no-pace", help="A file at its own pace, or at full speed.")
+    ] = True,
+    serve: Annotated[
+        str | None, typer.Option(help="Show the live page here: 8080, 127.0.0.1:8080.")
+    ] = None,
+    give_up: Annotated[
+        float | None,
+        typer.Option(help="Seconds without a picture; else 10 for cameras, never for the rest."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")] = "auto",
+) -> None:
+    """Predict while a source goes on: a line of JSON for each moment, and a live page."""
+    from pipeline.stream.command import Request
+    from pipeline.stream.command import stream as predict_source
+
+    predict_source(Request(source, model, size, rate, pace, give_up, serve, device))
+
+
+@app.command()
 def bundle(
     models: Annotated[Path, typer.Argument(help="The folder of both model files.")] = Path(
         "models"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import PipelineError
 from pipeline.features.rows import stored_as
 from pipeline.features.views import mean, views
+from pipeline.frames.decode import upright
 from pipeline.frames.picture import FrameConverter, Picture, picture_of
 from pipeline.networks.temporal.contract import State
 from pipeline.postprocess.applied import looks_ahead, step
@@ -21,6 +22,8 @@ from pipeline.predict.loaded import Loaded
 
 # Times of cameras and of files are rounded.
 _ALIKE_S = 1e-6
+
+Image = NDArray[np.uint8] | av.VideoFrame
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,18 @@ class Live:
         # Of the frames that a clip needs; one where samples are single images.
         self._jpegs: deque[NDArray[np.uint8]] = deque(maxlen=self._clips.span if self._clips else 1)
         self._stored = 0  # frames taken so far, at `_rate` per second
-        self._shown: NDArray[np.uint8] | None = None  # the last image
+        self._shown: Image | None = None  # the last image
         self._start_s = self._shown_s = 0.0
         self._state: State | None = None
         self._smoothing: NDArray[np.float64] | None = None  # of the post-processing
         self._last: LivePrediction | None = None
+        self._feature: NDArray[np.float32] | None = None  # of the last sample
 
-    def frame(self, image: NDArray[np.uint8], time_s: float) -> LivePrediction:
+    def frame(self, image: Image, time_s: float) -> LivePrediction:
         """See Predictor.frame."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"expected (H, W, 3) uint8, found {image.shape} {image.dtype}")
+        if isinstance(image, np.ndarray):
+            # Its owner may write into it again.
+            image = _checked(image).copy()
         if self._shown is None:
             self._start_s = time_s
         elif time_s <= self._shown_s:
@@ -86,30 +91,35 @@ class Live:
                 self._take(held)
         if self._due_s() <= elapsed_s + _ALIKE_S:
             self._take(self._jpeg(image))
-        self._shown, self._shown_s = image.copy(), time_s
+        self._shown, self._shown_s = image, time_s
         assert self._last is not None, "the first image is the first sample"
         return self._last
 
     def _due_s(self) -> float:
         return float(Fraction(self._stored) / self._rate)
 
-    def _jpeg(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _jpeg(self, image: Image) -> NDArray[np.uint8]:
         """The bytes of the JPEG that the frames stage would keep."""
         frames = self._models.recipe.frames
         picture: Picture
         if frames.decoder == "decord":
-            picture = picture_of(image, None, frames.short_side, frames.quality)
+            array = image if isinstance(image, np.ndarray) else upright(image)
+            picture = picture_of(array, None, frames.short_side, frames.quality)
         else:
-            upright = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            picture = self._convert(upright)
+            if isinstance(image, np.ndarray):
+                image = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            picture = self._convert(image)
         return np.frombuffer(picture.jpeg, dtype=np.uint8).copy()
 
     def _take(self, jpeg: NDArray[np.uint8]) -> None:
         """One more stored frame, and a prediction where it is that of a sample."""
+        # An image that stays has the feature that it had: what was missed costs next to nothing.
+        stays = self._clips is None and self._jpegs and np.array_equal(jpeg, self._jpegs[-1])
         self._jpegs.append(jpeg)
         if self._stored % self._every == 0:
-            at_s = self._start_s + self._due_s()
-            self._last = self._predicted(at_s, self._encoded())
+            if self._feature is None or not stays:
+                self._feature = self._encoded()
+            self._last = self._predicted(self._start_s + self._due_s(), self._feature)
         self._stored += 1
 
     def _encoded(self) -> NDArray[np.float32]:
@@ -145,6 +155,12 @@ class Live:
         header = self._models.pair.temporal_header
         probabilities, found, self._smoothing = step(logits[0], header, self._smoothing)
         return LivePrediction(at_s, self._models.recipe.classes[found], probabilities)
+
+
+def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"expected (H, W, 3) uint8, found {image.shape} {image.dtype}")
+    return image
 
 
 def _check(models: Loaded) -> None:

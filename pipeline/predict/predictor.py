@@ -6,14 +6,13 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.bundle.opened import opened_models
 from pipeline.errors import VideoError
 from pipeline.evaluate.predict import predict
 from pipeline.predict.container import read_container
 from pipeline.predict.encoded import Progressed, encoded_video
-from pipeline.predict.live import Live, LivePrediction
+from pipeline.predict.live import Image, Live, LivePrediction
 from pipeline.predict.loaded import device_of, fingerprint_of, load, notes_of
 from pipeline.predict.prediction import Prediction, abstaining
 from pipeline.predict.unlike import unlike_features, unlike_frames, unlike_samples
@@ -37,6 +36,7 @@ class Predictor:
     Attributes:
         classes: Names in class order.
         fps: Samples per second of video.
+        image_rate: Images per second that it takes; more than fps where a sample is a clip.
         causal: Whether it can run live.
         fingerprint: Of all that decides a prediction besides the video.
         notes: What differs here from where the models were trained, a line each.
@@ -57,6 +57,7 @@ class Predictor:
         pair, recipe = self._models.pair, self._models.recipe
         self.classes = recipe.classes
         self.fps = recipe.fps
+        self.image_rate = recipe.frames.rate
         self.causal = bool(self._models.network.causal)
         self.fingerprint = fingerprint_of(pair)
         self.notes = notes_of(pair, recipe, self._models.device)
@@ -134,7 +135,7 @@ class Predictor:
             warnings=tuple(warnings),
         )
 
-    def frame(self, image: NDArray[np.uint8], time_s: float) -> LivePrediction:
+    def frame(self, image: Image, time_s: float) -> LivePrediction:
         """The phase now, from an image and those before it, at a cost that stays the same.
 
         The model sees what it would see in a recording: at each k / fps after the first image, the
@@ -142,7 +143,7 @@ class Predictor:
         k / fps is known to be that one when the next image comes, so give images as they come.
 
         Args:
-            image: (H, W, 3) uint8 RGB, as the camera gives it.
+            image: (H, W, 3) uint8 RGB, as the camera gives it, or a decoded frame of PyAV's.
             time_s: When it is shown, on any clock; it must rise.
 
         Returns:

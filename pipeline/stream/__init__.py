@@ -1,0 +1,1 @@
+"""The command `stream`: phases while the operation goes on, from a camera, an address or a file."""
