@@ -131,6 +131,7 @@ def check_params(path: Path = PARAMS) -> AllParams:
 def check_candidate(path: Path) -> AllParams:
     """As check_params, of a file that is only tried: nothing is remembered of it."""
     params = read_all(AllParams, path)
+    check_training(params.task, params.train, path)
     _check_networks(params, path)
     return params
 

@@ -375,6 +375,17 @@ def demo(
 
 
 @app.command()
+def recipe(
+    name: Annotated[str | None, typer.Argument(help="A file of recipes/, without .yaml.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="Only say which ones there are.")] = False,
+) -> None:
+    """Write a well-known recipe into params.yaml."""
+    from pipeline.recipes.command import list_recipes, use_recipe
+
+    print(list_recipes() if show or name is None else use_recipe(name))
+
+
+@app.command()
 def doctor() -> None:
     """Check versions, GPU, decoders, disk, and whether params.yaml and the data hold together."""
     from pipeline.doctor import examine

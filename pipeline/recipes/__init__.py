@@ -1,0 +1,1 @@
+"""Well-known recipes, as changes of params.yaml: `python -m pipeline recipe NAME`."""
