@@ -112,19 +112,25 @@ class AllParams(Section):
 def check_params(path: Path = PARAMS) -> AllParams:
     """Validate every section of params.yaml and what they must agree on.
 
-    What only the networks know (names, the numbers of a kind) needs torch, which takes two seconds
-    to load. So a check that went well is remembered, and `index` need not load it again.
+    What only the networks know (names, the numbers of a kind) needs torch, and backbones need
+    torchvision as well: two seconds each. So a check that went well is remembered, and `index` need
+    not load them again, nor `train` torchvision where only `model` has changed.
 
     Raises:
         PipelineError: Names every key that is wrong, what was found and what is allowed.
     """
     params = read_all(AllParams, path)
     check_training(params.task, params.train, path)
-    checked = _what_networks_check(params)
-    remembered = store_root() / "checked_params"
-    if not remembered.is_file() or remembered.read_text(encoding="utf-8") != checked:
-        _check_networks(params, path)
-        write_text(remembered, checked)
+    backbone: list[Any] = [params.backbone.model_dump(), params.features.crop]
+    temporal: list[Any] = [params.model, params.train.window, params.task.kind, params.task.tracks]
+    for check, name, values in (
+        (_check_backbone, "checked_backbone", backbone),
+        (_check_temporal, "checked_temporal", temporal),
+    ):
+        checked, remembered = _hash_with_code(values), store_root() / name
+        if not remembered.is_file() or remembered.read_text(encoding="utf-8") != checked:
+            check(params, path)
+            write_text(remembered, checked)
     return params
 
 
@@ -132,12 +138,19 @@ def check_candidate(path: Path) -> AllParams:
     """As check_params, of a file that is only tried: nothing is remembered of it."""
     params = read_all(AllParams, path)
     check_training(params.task, params.train, path)
-    _check_networks(params, path)
+    _check_backbone(params, path)
+    _check_temporal(params, path)
     return params
 
 
-def _check_networks(params: AllParams, path: Path) -> None:
+def _check_backbone(params: AllParams, _: Path) -> None:
     from pipeline.backbone.preconditions import check_backbone, check_features_crop
+
+    check_backbone(params.backbone)
+    check_features_crop(params.backbone, params.features.crop)
+
+
+def _check_temporal(params: AllParams, path: Path) -> None:
     from pipeline.networks.temporal.params import (
         check_sees_single_frames,
         check_tracks,
@@ -145,8 +158,6 @@ def _check_networks(params: AllParams, path: Path) -> None:
         read_model,
     )
 
-    check_backbone(params.backbone)
-    check_features_crop(params.backbone, params.features.crop)
     kind, numbers = read_model(params.model, path)
     check_window(kind, numbers, params.train.window, path)
     check_tracks(kind, numbers, params.task.tracks, path)
@@ -154,10 +165,8 @@ def _check_networks(params: AllParams, path: Path) -> None:
         check_sees_single_frames(kind, numbers, path)
 
 
-def _what_networks_check(params: AllParams) -> str:
-    """A hash of the values that the networks check, and of the code that does it."""
-    values: list[Any] = [params.model, params.backbone.model_dump(), params.train.window]
-    values += [params.features.crop, params.task.kind, params.task.tracks]
+def _hash_with_code(values: list[Any]) -> str:
+    """A hash of the values that networks check, and of the code that does it."""
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for file in sorted(_NETWORKS.rglob("*.py")):
         digest.update(file.read_bytes())

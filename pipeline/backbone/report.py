@@ -1,6 +1,5 @@
 """reports/backbone: curves, metrics, predictions of the validation frames, and their confusion."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from pipeline.atomic import write_text
 from pipeline.backbone.fine_tuning import FineTuned
 from pipeline.backbone.labelled_frames import LabelledFrames
+from pipeline.backbone.metrics_file import write_metrics
 from pipeline.drawing.confusion import confusion_picture
 from pipeline.drawing.curves import training_picture
 from pipeline.metrics.frame import confusion, nan_mean, scores
@@ -66,11 +65,6 @@ def write_report(
         metrics["frame"] = frame_metrics(matrix, classes)
         metrics["tools"] = tool_metrics(validation.tools, tool_logits, tools)
     write_metrics(folder, metrics)
-
-
-def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
-    """metrics.json: nested scalars, stable order."""
-    write_text(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
 
 
 def frame_metrics(matrix: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, Any]:

@@ -4,20 +4,17 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.backbone.adabn import evenly_spaced
 from pipeline.backbone.adapting import Adaptation, adapted
-from pipeline.backbone.context import fine_tuned_in_context, recurrent_header, samples_between
-from pipeline.backbone.context_loop import ContextTuning
-from pipeline.backbone.fine_tuning import FineTuned, fine_tuned
 from pipeline.backbone.hybrid_weights import initial_weights_of
 from pipeline.backbone.labelled_frames import LabelledFrames
+from pipeline.backbone.metrics_file import write_metrics
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import AdabnParams
 from pipeline.backbone.preconditions import check_backbone, check_training
 from pipeline.backbone.read_frames import read_classes, read_frames, read_tool_names
-from pipeline.backbone.report import write_metrics, write_report
 from pipeline.backbone.stored import LIBRARIES
 from pipeline.backbone.task import FineTuning
 from pipeline.backbone.weights import InitialWeights
@@ -34,6 +31,12 @@ from pipeline.seeding import derived_seed
 from pipeline.settings import read_raw_section, read_section, read_value
 from pipeline.tables import SPLITS, read_folds
 from pipeline.training.state import Tensors
+
+# What trains and what draws is imported where it is needed: a frozen backbone needs neither
+# Lightning nor Matplotlib.
+if TYPE_CHECKING:
+    from pipeline.backbone.context_loop import ContextTuning
+    from pipeline.backbone.fine_tuning import FineTuned
 
 
 def run(output: Path = BACKBONE, reports: Path = BACKBONE_REPORT) -> str:
@@ -112,6 +115,8 @@ def _made(
         done += f", batch norm of {len(others)} frames of {params.adabn.split}"
     header["tensors_hash"] = tensors_hash(tensors)
     if in_context is not None:
+        from pipeline.backbone.context import recurrent_header
+
         described = recurrent_header(in_context, header["tensors_hash"])
         save_checkpoint(reports / BACKBONE_RECURRENT.name, recurrent, described)
     return _Made(tensors, header, done)
@@ -181,8 +186,10 @@ def _fine_tuning(
 
 def _fine_tuned(
     tuning: FineTuning, runtime: RuntimeParams, reports: Path, fold: int | None
-) -> tuple[FineTuned, dict[str, Any]]:
+) -> tuple["FineTuned", dict[str, Any]]:
     """The result of a training, its report, and facts for the header."""
+    from pipeline.backbone.fine_tuning import fine_tuned
+
     check_training(tuning.training, tuning.validation, tuning.params, runtime)
     result = fine_tuned(tuning, runtime, reports)
     tools = read_tool_names() if tuning.num_tools else ()
@@ -195,7 +202,10 @@ def _fine_tuned(
 
 def _context_tuning(
     params: BackboneParams, initial: InitialWeights, seed: int, fold: int | None
-) -> ContextTuning:
+) -> "ContextTuning":
+    from pipeline.backbone.context import samples_between
+    from pipeline.backbone.context_loop import ContextTuning
+
     context, target = params.finetune.context, params.finetune.target
     assert context is not None
     recipe = json.loads((FRAMES / "recipe.json").read_text(encoding="utf-8"))
@@ -213,9 +223,11 @@ def _context_tuning(
 
 
 def _in_context(
-    tuning: ContextTuning, runtime: RuntimeParams, reports: Path, fold: int | None
-) -> tuple[FineTuned, Tensors, dict[str, Any]]:
+    tuning: "ContextTuning", runtime: RuntimeParams, reports: Path, fold: int | None
+) -> tuple["FineTuned", Tensors, dict[str, Any]]:
     """The result of a training with context, the weights of its RNN, and facts for the header."""
+    from pipeline.backbone.context import fine_tuned_in_context
+
     training, validation = tuning.training.labelled(), tuning.validation.labelled()
     check_training(training, validation, tuning.params, runtime)
     result, recurrent = fine_tuned_in_context(tuning, runtime, reports)
@@ -225,15 +237,17 @@ def _in_context(
 
 
 def _reported(
-    tuning: FineTuning | ContextTuning,
+    tuning: "FineTuning | ContextTuning",
     training: LabelledFrames,
     validation: LabelledFrames,
-    result: FineTuned,
+    result: "FineTuned",
     classes: tuple[str, ...],
     tools: tuple[str, ...],
     reports: Path,
 ) -> dict[str, Any]:
     """Write the report of a training; facts for the header."""
+    from pipeline.backbone.report import write_report
+
     write_report(reports, result, validation, len(training), classes, tools)
     return {
         "target": tuning.params.target,
