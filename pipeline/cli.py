@@ -329,6 +329,25 @@ def bundle(
 
 
 @app.command()
+def export(
+    to: Annotated[Literal["onnx", "torch"], typer.Option(help="ONNX, or torch.export (.pt2).")],
+    model: Annotated[
+        Path, typer.Option(help="The folder models/ of a project, or a bundle.")
+    ] = Path("models"),
+    out: Annotated[
+        Path | None, typer.Option(help="Where the files go; else models/onnx or models/torch.")
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"], typer.Option(help="Of the backbone, in ONNX.")
+    ] = "fp32",
+) -> None:
+    """Write trained models for other programs, checked against torch."""
+    from pipeline.export.command import export_models
+
+    print(export_models(model, to, out, precision))
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the operations go.")] = Path(
         "data/demo/operations"
