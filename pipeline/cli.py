@@ -306,8 +306,17 @@ def predict(
     jobs: Annotated[
         int, typer.Option(help="Videos at once; 0: one per GPU, or per 8 cores.", min=0)
     ] = 0,
+    runtime: Annotated[
+        Literal["torch", "onnx"],
+        typer.Option(help="onnx: files of `export --to onnx`, without torch, one video at a time."),
+    ] = "torch",
 ) -> None:
     """Predict the phases of any videos, by trained models alone."""
+    if runtime == "onnx":
+        from pipeline.predict.onnx import predict_videos as predict_by_onnx
+
+        print(predict_by_onnx(videos, model, out, abstain))
+        return
     from pipeline.predict.command import Request, predict_videos
 
     print(predict_videos(videos, Request(model, out, abstain, device, batch, jobs)))

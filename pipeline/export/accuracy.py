@@ -1,4 +1,4 @@
-"""What fewer bits cost: accuracy on the validation videos, beside that of the project's features."""
+"""What fewer bits cost: accuracy on the validation videos, before and after."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The command `export`: trained models to files for other programs, checked before they are kept."""
+"""The command `export`: trained models to files for other programs, checked before they stay."""
 
 import os
 from collections.abc import Mapping
@@ -158,8 +158,9 @@ def _write_torch(folder: Path, loaded: Loaded, precision: Precision) -> list[str
 @torch.inference_mode()
 def _same_program(path: Path, graph: Graph) -> None:
     again = torch.export.load(path).module()
-    for found, wanted in zip(_tuple(again(*graph.example)), _tuple(graph.network(*graph.example))):
-        if not torch.allclose(found, wanted, rtol=check.TOLERANCE, atol=check.TOLERANCE):
+    found, wanted = _tuple(again(*graph.example)), _tuple(graph.network(*graph.example))
+    for one, other in zip(found, wanted, strict=True):
+        if not torch.allclose(one, other, rtol=check.TOLERANCE, atol=check.TOLERANCE):
             raise PipelineError(f"{path}: gives other numbers than the network. It was not kept.")
 
 

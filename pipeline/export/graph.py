@@ -60,7 +60,9 @@ def program_of(graph: Graph) -> torch.export.ExportedProgram:
         raise PipelineError(f"{graph.what} cannot be exported: {_reason(error)}.") from None
 
 
-def write_torch(path: Path, program: torch.export.ExportedProgram, about: Mapping[str, Any]) -> None:
+def write_torch(
+    path: Path, program: torch.export.ExportedProgram, about: Mapping[str, Any]
+) -> None:
     """Write a .pt2 file, with its metadata as JSON in the extra file `pipeline`."""
     with _quiet():
         torch.export.save(program, path, extra_files={"pipeline": json.dumps(about)})

@@ -36,13 +36,13 @@ def _smoothed(logs: NDArray[np.float64], numbers: Mapping[str, Any]) -> Labels:
         return likeliest
     if kind == "median":
         medians = median.smoothed(logs, numbers["frames"], online)
-        return medians.argmax(axis=1).astype(np.int64)
+        return np.asarray(medians.argmax(axis=1), dtype=np.int64)
     if kind == "min_duration":
         return min_duration.without_short_runs(likeliest, logs, numbers["frames"])
     prior = prior_of(numbers["prior"])
     if not online:
         return viterbi.decode(logs, prior)
-    return forward.filtered(logs, prior).argmax(axis=1).astype(np.int64)
+    return np.asarray(forward.filtered(logs, prior).argmax(axis=1), dtype=np.int64)
 
 
 def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -58,7 +58,7 @@ def _reader(images: Iterator[Images]) -> Any:
     """The images as onnxruntime.quantization takes them."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
         """Batch after batch, then None."""
 
         def get_next(self) -> Mapping[str, NDArray[np.uint8]] | None:

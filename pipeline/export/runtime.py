@@ -38,7 +38,9 @@ class OnnxModel:
     def __init__(self, path: Path, threads: int = 0) -> None:
         ort = onnxruntime()
         if not path.is_file():
-            raise PipelineError(f"{path}: not found. `python -m pipeline export --to onnx` makes it.")
+            raise PipelineError(
+                f"{path}: not found. `python -m pipeline export --to onnx` makes it."
+            )
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # an error is raised, and need not be printed too
@@ -52,7 +54,11 @@ class OnnxModel:
         texts = self._session.get_modelmeta().custom_metadata_map
         self.metadata: dict[str, Any] = {}
         if "format" in texts:
-            self.metadata = {name: json.loads(text) for name, text in texts.items()}
+            self.metadata = {
+                name: json.loads(text)
+                for name, text in texts.items()
+                if not name.startswith("onnx.")  # of the tools that quantise
+            }
         if self.metadata.get("format") != FORMAT_VERSION:
             raise PipelineError(
                 f"{path}: format {self.metadata.get('format')}, this program reads "
@@ -106,13 +112,14 @@ class OnnxModels:
         return bool(self.temporal["form"] == "step")
 
     def features(self, images: NDArray[np.uint8]) -> Floats:
-        """Features (N, D) of images (N, 3, H, W) uint8, prepared as `backbone["transform"]` says."""
+        """Features (N, D) of images (N, 3, H, W) uint8, as `backbone["transform"]` prepares them."""
         return self._backbone.run(images)[0]
 
     def logits(self, features: Floats) -> Floats:
         """Logits (T, C) of the features (T, D) of a whole video."""
         if not self.causal:
-            return self._temporal.run(features[None])[0][0]
+            whole: Floats = self._temporal.run(features[None])[0][0]
+            return whole
         state: State | None = None
         rows = []
         for feature in features:

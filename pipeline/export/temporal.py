@@ -96,7 +96,8 @@ def _check_state(network: TemporalModule, feature: torch.Tensor, state: State, w
     """
     first, after = network.step(feature)
     zeros = [torch.zeros_like(tensor) for tensor in _flat(state)]
-    shapes = [[tensor.shape for tensor in _flat(s)] for s in (state, network.step(feature, after)[1])]
+    _, later = network.step(feature, after)
+    shapes = [[tensor.shape for tensor in _flat(found)] for found in (state, later)]
     alike = shapes[0] == shapes[1]
     if alike:
         begun, _ = network.step(feature, _nested(state, iter(zeros)))
