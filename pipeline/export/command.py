@@ -1,7 +1,7 @@
 """The command `export`: trained models to files for other programs, checked before they stay."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from pipeline.export import check
 from pipeline.export.accuracy import validation_accuracy
 from pipeline.export.backbone import backbone_graph, described, rebuilt_backbone
 from pipeline.export.graph import Graph, program_of, write_onnx, write_torch
-from pipeline.export.images import calibration_images, compared_images
+from pipeline.export.images import calibration_containers, calibration_images, compared_images
 from pipeline.export.precision import to_fp16, to_int8
 from pipeline.export.runtime import BACKBONE, FORMAT_VERSION, TEMPORAL, OnnxModels, onnxruntime
 from pipeline.export.temporal import temporal_graph
@@ -169,7 +169,9 @@ def _tuple(values: Any) -> tuple[torch.Tensor, ...]:
 
 
 def _write_onnx(folder: Path, loaded: Loaded, precision: Precision) -> list[str]:
-    onnxruntime()  # before the work and not after it
+    # What is missing is said before the work and not after it.
+    onnxruntime()
+    calibration = calibration_containers() if precision == "int8" else []
     temporal, backbone = _graphs(loaded, half=precision == "fp16")
     write_onnx(folder / TEMPORAL, temporal, program_of(temporal), loaded.about["temporal"])
     about = loaded.about["backbone"] | {"precision": precision}
@@ -188,19 +190,20 @@ def _write_onnx(folder: Path, loaded: Loaded, precision: Precision) -> list[str]
     ]
     if precision == "fp32":
         return lines
-    _in_fewer_bits(folder, precision, loaded.transform)
+    _in_fewer_bits(folder, loaded.transform, calibration)
     models = OnnxModels(folder)
     by = check.relative_difference(models.features(images), features)
     lines.append(f"in {precision}, features differ from fp32 by {by:.1e} of their length")
     return [*lines, validation_accuracy(models, loaded.transform)]
 
 
-def _in_fewer_bits(folder: Path, precision: Precision, transform: Transform) -> None:
+def _in_fewer_bits(folder: Path, transform: Transform, calibration: Sequence[Path]) -> None:
+    """Replace the backbone by one in int8 with scales from these frames; in fp16 without them."""
     source, target = folder / BACKBONE, folder / f"fewer.{BACKBONE}"
-    if precision == "fp16":
-        to_fp16(source, target)
+    if calibration:
+        to_int8(source, target, calibration_images(calibration, transform))
     else:
-        to_int8(source, target, calibration_images(transform))
+        to_fp16(source, target)
     os.replace(target, source)
 
 

@@ -1,6 +1,6 @@
 """Stored frames as the exported backbone takes them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +37,9 @@ def compared_images(transform: Transform) -> tuple[Images, str]:
         return next(batches(frames, samples, transform)), f"stored frames of {containers[0].stem}"
 
 
-def calibration_images(transform: Transform) -> Iterator[Images]:
-    """Images (N, 3, H, W) that stand for all others, of training videos.
-
-    Raises:
-        PipelineError: There are no frames of any training video.
-    """
-    for path in _training_containers():
+def calibration_images(containers: Sequence[Path], transform: Transform) -> Iterator[Images]:
+    """Images (N, 3, H, W) that stand for all others, of these videos."""
+    for path in containers:
         with FrameFile(path) as frames:
             yield from batches(frames, evenly_spaced(frames.kept, FRAMES_PER_VIDEO), transform)
 
@@ -60,7 +56,12 @@ def batches(
         yield torch.stack(prepared).numpy()
 
 
-def _training_containers() -> list[Path]:
+def calibration_containers() -> list[Path]:
+    """The frames of a few training videos.
+
+    Raises:
+        PipelineError: There are none.
+    """
     containers = sorted(paths.FRAMES.glob("*.h5"))
     splits = paths.INDEX / "splits.csv"
     if not containers or not splits.is_file():

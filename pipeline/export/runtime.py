@@ -112,7 +112,7 @@ class OnnxModels:
         return bool(self.temporal["form"] == "step")
 
     def features(self, images: NDArray[np.uint8]) -> Floats:
-        """Features (N, D) of images (N, 3, H, W) uint8, as `backbone["transform"]` prepares them."""
+        """Features (N, D) of images (N, 3, H, W) uint8, as backbone["transform"] prepares them."""
         return self._backbone.run(images)[0]
 
     def logits(self, features: Floats) -> Floats:
