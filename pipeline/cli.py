@@ -306,8 +306,17 @@ def predict(
     jobs: Annotated[
         int, typer.Option(help="Videos at once; 0: one per GPU, or per 8 cores.", min=0)
     ] = 0,
+    runtime: Annotated[
+        Literal["torch", "onnx"],
+        typer.Option(help="onnx: files of `export --to onnx`, without torch, one video at a time."),
+    ] = "torch",
 ) -> None:
     """Predict the phases of any videos, by trained models alone."""
+    if runtime == "onnx":
+        from pipeline.predict.onnx import predict_videos as predict_by_onnx
+
+        print(predict_by_onnx(videos, model, out, abstain))
+        return
     from pipeline.predict.command import Request, predict_videos
 
     print(predict_videos(videos, Request(model, out, abstain, device, batch, jobs)))
@@ -360,6 +369,25 @@ def bundle(
     from pipeline.bundle.pack import bundle as write_bundle
 
     print(write_bundle(models, output, reports, licence))
+
+
+@app.command()
+def export(
+    to: Annotated[Literal["onnx", "torch"], typer.Option(help="ONNX, or torch.export (.pt2).")],
+    model: Annotated[
+        Path, typer.Option(help="The folder models/ of a project, or a bundle.")
+    ] = Path("models"),
+    out: Annotated[
+        Path | None, typer.Option(help="Where the files go; else models/onnx or models/torch.")
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"], typer.Option(help="Of the backbone, in ONNX.")
+    ] = "fp32",
+) -> None:
+    """Write trained models for other programs, checked against torch."""
+    from pipeline.export.command import export_models
+
+    print(export_models(model, to, out, precision))
 
 
 @app.command()

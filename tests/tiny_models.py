@@ -57,5 +57,6 @@ def make_models(
         # Those of untrained weights hardly differ without it.
         temporal.standardise.fit(features.mean(dim=0), features.std(dim=0))
     weights = temporal.state_dict()
-    weights["head.weight"] *= 8
+    if "head.weight" in weights:
+        weights["head.weight"] *= 8
     save_checkpoint(folder / "temporal.safetensors", weights, header)

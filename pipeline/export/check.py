@@ -1,0 +1,62 @@
+"""Exported files held against the networks that they came from."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.errors import PipelineError
+from pipeline.export.images import Images
+
+TOLERANCE = 1e-3
+"""Of features in fp32, relative to their length."""
+
+Floats = NDArray[np.float32]
+# From images to features, and from features (T, D) to logits (T, C).
+Encode = Callable[[Images], Floats]
+Predict = Callable[[Floats], Floats]
+
+
+def relative_difference(found: Floats, wanted: Floats) -> float:
+    """The largest distance of a row from the one that it should be, relative to its length."""
+    distance = np.linalg.norm(found.astype(np.float64) - wanted, axis=1)
+    return float((distance / np.maximum(np.linalg.norm(wanted, axis=1), 1e-12)).max())
+
+
+def features_differ(path: Path, encode: Encode, network: torch.nn.Module, images: Images) -> float:
+    """By how much, in fp32, also for a batch of another size.
+
+    Raises:
+        PipelineError: By more than rounding.
+    """
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(images)).float().numpy()
+    whole, one = encode(images), encode(images[:1])
+    found = max(relative_difference(whole, wanted), relative_difference(one, wanted[:1]))
+    if not found <= TOLERANCE:
+        raise PipelineError(
+            f"{path}: its features differ from torch's by {found:.2g} of their length, more than "
+            f"{TOLERANCE:g}. It was not kept. Try another version of torch or onnxscript."
+        )
+    return found
+
+
+def logits_differ(path: Path, predict: Predict, wanted: Predict, features: Floats) -> float:
+    """By how much at most, and predictions not at all, at two lengths.
+
+    Raises:
+        PipelineError: By more than rounding, or a prediction differs.
+    """
+    largest = 0.0
+    for rows in (features, features[: max(1, len(features) // 3)]):
+        found, right = predict(rows), wanted(rows)
+        largest = max(largest, float(np.abs(found - right).max()))
+        others = int((found.argmax(axis=1) != right.argmax(axis=1)).sum())
+        if others or not largest <= TOLERANCE * max(1.0, float(np.abs(right).max())):
+            raise PipelineError(
+                f"{path}: differs from torch: {others} of {len(rows)} predictions, logits by up to "
+                f"{largest:.2g}. It was not kept. Try another version of torch or onnxscript."
+            )
+    return largest

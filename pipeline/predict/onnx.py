@@ -1,0 +1,143 @@
+"""The command `predict` with models in ONNX: on a machine without torch."""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.atomic import remove_abandoned
+from pipeline.errors import PipelineError, VideoError
+from pipeline.export.phases import phases
+from pipeline.export.prepare import prepared
+from pipeline.export.runtime import BACKBONE, TEMPORAL, Floats, OnnxModels
+from pipeline.features.jpeg import decoded
+from pipeline.features.rows import stored_as, with_lost
+from pipeline.frames.extract import SampledVideo, extract, extract_damaged
+from pipeline.frames.params import FramesParams
+from pipeline.predict.container import read_container
+from pipeline.predict.inputs import find_videos
+from pipeline.predict.outputs import is_written, made_by, write_outputs
+from pipeline.predict.prediction import Prediction, abstaining
+from pipeline.predict.unlike import unlike_features, unlike_frames, unlike_samples
+from pipeline.progress import Progress
+from pipeline.result_store import file_hash, fingerprint
+from pipeline.runtime import cores
+from pipeline.settings import check_section
+
+_BATCH = 16
+
+
+class OnnxPredictor:
+    """Exported models, ready for videos.
+
+    Args:
+        folder: Holds backbone.onnx and temporal.onnx.
+
+    Attributes:
+        fingerprint: Of all that decides a prediction besides the video.
+
+    Raises:
+        PipelineError: onnxruntime or a file is missing, or the two do not belong together.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._models = OnnxModels(folder)
+        self._path = folder / TEMPORAL
+        header = self._models.temporal
+        self._frames = check_section(FramesParams, "frames", header["frames"], self._path)
+        self.fingerprint = fingerprint(
+            backbone=file_hash(folder / BACKBONE), temporal=file_hash(self._path)
+        )
+
+    def video(self, path: Path, abstain: float | None = None) -> Prediction:
+        """The phases of a video; see Predictor.video.
+
+        Raises:
+            VideoError: The file is missing, no video, or damaged.
+        """
+        if not path.is_file():
+            raise VideoError(path.stem, f"{path} is not a file. Is its name right?")
+        sampled = self._sampled(path)
+        lost, header = sampled.samples.lost, self._models.temporal
+        if lost.all():
+            raise VideoError(path.stem, f"{path}: none of its {len(lost)} samples decodes whole.")
+        stored = stored_as(with_lost(self._features(sampled), lost), header["features"]["dtype"])
+        logits = self._models.logits(stored.astype(np.float32))
+        probabilities, classified = phases(logits, header)
+        return Prediction(
+            classes=tuple(header["classes"]),
+            fps=float(header["fps"]),
+            time_s=sampled.samples.time_s,
+            classified=abstaining(classified, probabilities, abstain),
+            probabilities=probabilities,
+            warnings=(
+                *unlike_frames(read_container(path), self._frames),
+                *unlike_samples(lost),
+                *unlike_features(stored, header, self._path),
+            ),
+        )
+
+    def _sampled(self, path: Path) -> SampledVideo:
+        try:
+            return extract(path.stem, path, self._frames, cores())
+        except VideoError as damage:
+            if self._frames.on_error != "mask":
+                raise
+            try:
+                return extract_damaged(path.stem, path, self._frames, cores())
+            except VideoError:
+                raise damage from None
+
+    def _features(self, sampled: SampledVideo) -> Floats:
+        """(K, D) of the samples that have their frame."""
+        transform = self._models.backbone["transform"]
+        rows = sampled.samples.frames[~sampled.samples.lost, 0]
+        images = (
+            prepared(decoded(np.frombuffer(picture.jpeg, dtype=np.uint8)), transform)
+            for picture in sampled.pictures
+        )
+        parts = []
+        while batch := list(islice(images, _BATCH)):
+            parts.append(self._models.features(np.stack(batch)))
+        # A frame that several samples show is encoded once.
+        found: Floats = np.concatenate(parts)[rows]
+        return found
+
+
+def predict_videos(asked: Sequence[str], models: Path, out: Path, abstain: float | None) -> str:
+    """Predict each video that is named, one after the other.
+
+    Args:
+        asked: Files, folders and patterns.
+        models: Folder of the exported models, or one that holds it under the name onnx.
+        out: Folder of the files.
+        abstain: As in Predictor.video.
+
+    Returns:
+        One line for the terminal.
+
+    Raises:
+        PipelineError: The models cannot be used; or videos cannot be read, after all others were.
+    """
+    videos = find_videos(asked)
+    remove_abandoned(out)
+    predictor = OnnxPredictor(models / "onnx" if (models / "onnx").is_dir() else models)
+    failed, kept = [], 0
+    with Progress("predict", len(videos)) as progress:
+        for video in videos:
+            by = made_by(video, predictor.fingerprint, abstain)
+            if is_written(video, out, by):
+                kept += 1
+                continue
+            try:
+                write_outputs(predictor.video(video, abstain), video, out, by)
+            except PipelineError as error:
+                failed.append(str(error))
+            progress.step(video.stem)
+    if failed:
+        lines = "\n".join(f"  {line}" for line in failed)
+        raise PipelineError(
+            f"{len(failed)} of {len(videos)} videos failed; the others are in {out}:\n{lines}"
+        )
+    return f"{out}: {len(videos)} videos, {len(videos) - kept} predicted"
