@@ -1,5 +1,6 @@
 """The commands: a pruned network, or a student, into a file that backbone.weights can name."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from pipeline.errors import PipelineError
 from pipeline.networks.backbones import build_backbone, libraries_of, modules_of, reads_clips
 from pipeline.networks.backbones.contract import Tensors
 from pipeline.networks.backbones.crop import check_crop
+from pipeline.networks.backbones.memory_format import to_channels_last
 from pipeline.networks.backbones.pruned import (
     LEAST_PERCENT,
     MOST_PERCENT,
@@ -140,6 +142,7 @@ def _made(small: _Small, teacher: Teacher, how: Learning, output: Path) -> str:
     wanted = None if small.way == "pruned" else read_logits(examples, teacher, device)
     classes = 0 if wanted is None else wanted[0].shape[1]
     learner = _learner(small, examples, classes, how.seed)
+    to_channels_last(learner, device)
     workers = runtime.worker_count
     cosine: dict[str, float] = {}
     if compared is not None and small.way == "pruned":
@@ -179,7 +182,6 @@ def _learner(small: _Small, examples: Examples, classes: int, seed: int) -> Lear
     backbone = build_backbone(small.name)
     backbone.network.load_state_dict(small.tensors)
     transform = small.transform.cropped(crop_of_features())
-    check_crop(backbone, transform.crop_px, "features.crop")
     teacher = Standardise(examples.dim)
     teacher.fit(*examples.mean_and_std())
     pruned = small.way == "pruned"
@@ -239,7 +241,7 @@ def _told(losses: list[float], cosine: dict[str, float]) -> str:
 
 
 def _percent(ratio: float) -> int:
-    percent = round(100 * ratio)
+    percent = round(100 * ratio) if math.isfinite(ratio) else 0
     if not LEAST_PERCENT <= percent <= MOST_PERCENT or abs(100 * ratio - percent) > 1e-6:
         raise PipelineError(
             f"--ratio: found {ratio:g}. Allowed: {LEAST_PERCENT / 100} to {MOST_PERCENT / 100}, "
@@ -266,8 +268,12 @@ def _check_student(name: str) -> None:
             "mobilenet_v3_small, resnet18 or efficientnet_b0."
         )
     with torch.device("meta"):
-        if not any(True for _ in build_backbone(name).network.parameters()):
-            raise PipelineError(f"--student: found {name!r}, which has no weights to train.")
+        backbone = build_backbone(name)
+    if not any(True for _ in backbone.network.parameters()):
+        raise PipelineError(f"--student: found {name!r}, which has no weights to train.")
+    crop_px = crop_of_features()
+    if crop_px is not None:
+        check_crop(backbone, crop_px, "features.crop")
 
 
 def _seed() -> int:

@@ -14,7 +14,7 @@ from pipeline.backbone.loader import evaluating, load, to_device
 from pipeline.compress.examples import Examples, rows_of
 from pipeline.compress.logits import logits_loss
 from pipeline.networks.backbones.contract import Backbone
-from pipeline.networks.backbones.memory_format import images_channels_last, to_channels_last
+from pipeline.networks.backbones.memory_format import images_channels_last
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.temporal.standardise import Standardise
 from pipeline.seeding import derived_seed, seed_everything
@@ -100,7 +100,7 @@ def learn(
     the centre crop, and to no other view of the frame.
 
     Args:
-        learner: Is trained in place.
+        learner: Is trained in place; on the device already.
         examples: Frames and the teacher's features.
         logits: (T, C) of each video, if the learner has classes.
         how: Length, rate and seed.
@@ -115,7 +115,6 @@ def learn(
     Raises:
         PipelineError: A frame is damaged, or the loss is not finite.
     """
-    to_channels_last(learner, device)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=how.lr, weight_decay=WEIGHT_DECAY)
     losses: list[float] = []
     saved = state.header()
@@ -138,7 +137,7 @@ def learn(
             optimizer.zero_grad()
             loss_now.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            total += float(loss_now) * len(rows)
+            total += float(loss_now.detach()) * len(rows)
         losses.append(rounded(total / len(examples)))
         check_finite("compress: the loss", losses[-1], epoch, "Check the features and the weights.")
         state.save(learner, {}, optimizer, {"losses": losses})
@@ -146,13 +145,13 @@ def learn(
     return losses
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def closeness(learner: Learner, examples: Examples, workers: int, device: torch.device) -> float:
     """How close the features come to the teacher's: mean cosine over frames, after standardising.
 
     Without standardising, the mean that all frames share would make any two features alike.
     """
-    to_channels_last(learner, device).eval()
+    learner.eval()
     batches = np.array_split(np.arange(len(examples)), math.ceil(len(examples) / BATCH))
     prepared = load(examples.frames, batches, evaluating(learner.transform), workers)
     similar = []
