@@ -22,6 +22,10 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="The store of finished frames and features.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+compress_app = typer.Typer(
+    help="Smaller backbones, whose files backbone.weights can name.", no_args_is_help=True
+)
+app.add_typer(compress_app, name="compress")
 
 
 def _check_params() -> None:
@@ -441,6 +445,47 @@ def store_prune(
     from pipeline.store_care import prune
 
     print(prune(keep_days, dry_run))
+
+
+@compress_app.command("prune")
+def compress_prune(
+    ratio: Annotated[float, typer.Option(help="Share of channels that goes, 0.05 to 0.9.")],
+    epochs: Annotated[int, typer.Option(help="Of recovery, on training frames.")] = 2,
+    out: Annotated[Path, typer.Option(help="The file.")] = Path("models/pruned.safetensors"),
+) -> None:
+    """Remove the weakest channels of the project's ResNet and let it recover."""
+    _check_params()
+    from pipeline.compress.command import prune
+    from pipeline.compress.table import table
+
+    print(prune(ratio, epochs, out))
+    print(table([out]))
+
+
+@compress_app.command("distil")
+def compress_distil(
+    student: Annotated[str, typer.Option(help="Name or name=weights, as resnet18=IMAGENET1K_V1.")],
+    epochs: Annotated[int, typer.Option(help="Over the training frames.")] = 10,
+    out: Annotated[Path, typer.Option(help="The file.")] = Path("models/student.safetensors"),
+) -> None:
+    """Teach a small network the features of the project's backbone."""
+    _check_params()
+    from pipeline.compress.command import distil
+    from pipeline.compress.table import table
+
+    print(distil(student, epochs, out))
+    print(table([out]))
+
+
+@compress_app.command("table")
+def compress_table(
+    files: Annotated[list[Path], typer.Argument(help="What prune and distil wrote.")],
+) -> None:
+    """Compare smaller backbones with the project's: size, speed, and what they tell."""
+    _check_params()
+    from pipeline.compress.table import table
+
+    print(table(files))
 
 
 def main() -> None:

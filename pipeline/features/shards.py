@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import torch
 
-from pipeline.features.build import Plan, build_writer
-from pipeline.features.video import FileWriter, MissingVideo, write_video
+from pipeline.features.build import Plan
+from pipeline.features.fitting_batch import FittingWriter
+from pipeline.features.video import MissingVideo
 
 
 class _Process(NamedTuple):
@@ -32,7 +33,7 @@ class _Process(NamedTuple):
 
 # Of the process that this module was imported by, if compute_on_all started it.
 _this: _Process | None = None
-_encoder: FileWriter | None = None
+_write: FittingWriter | None = None
 
 
 def compute_on_all(
@@ -85,15 +86,15 @@ def _start(plan: Plan, free: "Queue[tuple[int, torch.device]]") -> None:
 
 
 def _encode(video: MissingVideo) -> str:
-    global _encoder
+    global _write
     assert _this is not None
-    if _encoder is None:
+    if _write is None:
         # Not in _start: the pool would break there without a word of what went wrong.
         if _this.device.type == "cuda":
             torch.cuda.set_device(_this.device)
         say = _to_stderr if _this.number == 0 else _nowhere
-        _encoder = build_writer(_this.plan, _this.device, _this.pool, say)
-    return write_video(video, _encoder, _this.pool)
+        _write = FittingWriter(_this.plan, _this.device, _this.pool, say)
+    return _write(video)
 
 
 def _to_stderr(line: str) -> None:

@@ -13,9 +13,10 @@ from pipeline.backbone_parts import Tensors, separated
 from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.clips import Clips, recorded_clips
 from pipeline.errors import PipelineError
-from pipeline.features.build import Plan, build_writer
+from pipeline.features.build import Plan
 from pipeline.features.devices import advice, devices_for
 from pipeline.features.enlarged import enlarged_note
+from pipeline.features.fitting_batch import FittingWriter
 from pipeline.features.given import take_given
 from pipeline.features.identity import features_fingerprint, parts_of_all
 from pipeline.features.params import FeaturesParams
@@ -24,7 +25,7 @@ from pipeline.features.quantisation_frames import quantisation_videos
 from pipeline.features.recipe import labels_of, read_frames_recipe
 from pipeline.features.shards import compute_on_all
 from pipeline.features.side_by_side import write_side_by_side
-from pipeline.features.video import MissingVideo, short_side_px, write_video
+from pipeline.features.video import MissingVideo, short_side_px
 from pipeline.features.views import NUM_VIEWS, views
 from pipeline.fold_backbones import backbone_of_fold, folds_in
 from pipeline.frame_store import FrameFile
@@ -281,6 +282,6 @@ def _encoded(
         yield from compute_on_all(missing, plan, devices)
         return
     with ThreadPoolExecutor(plan.runtime.worker_count) as pool:
-        encoder = build_writer(plan, devices[0], pool, progress.say)
+        write = FittingWriter(plan, devices[0], pool, progress.say)
         for video in missing:
-            yield video, write_video(video, encoder, pool)
+            yield video, write(video)

@@ -60,13 +60,18 @@ def probe(backbones: str | None, split: Split, report: Path = paths.PROBE) -> li
     """
     torch.set_num_threads(read_runtime().thread_count)
     use_deterministic_kernels()
-    rows = [_row(paths.FEATURES, None, split)] if backbones is None else _rows(backbones, split)
+    rows = [_row(paths.FEATURES, None, split)] if backbones is None else rows_of(backbones, split)
     content = {"split": split, "backbones": [asdict(row) for row in rows]}
     write_text(report, json.dumps(content, indent=2, sort_keys=True) + "\n")
     return rows
 
 
-def _rows(backbones: str, split: Split) -> list[Row]:
+def rows_of(backbones: str, split: Split) -> list[Row]:
+    """The rows of backbones, as `candidates` takes them, without writing them.
+
+    Raises:
+        PipelineError: As `probe`.
+    """
     found = candidates(backbones)
     with _scratch() as folder:
         weights = [folder / f"{number}.safetensors" for number in range(len(found))]

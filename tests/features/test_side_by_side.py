@@ -17,7 +17,7 @@ from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.efficiency import measure
 from pipeline.errors import PipelineError
 from pipeline.feature_store import read_features
-from pipeline.features import stage
+from pipeline.features import fitting_batch, stage
 from pipeline.features.build import Plan, build_writer
 from pipeline.features.params import FeaturesParams
 from pipeline.networks.backbones import build_backbone
@@ -42,13 +42,13 @@ def run(project, name, crop=64, weights="random", video="video1", **values):
 def encoded(monkeypatch):
     """The videos that were encoded, with the network that did it."""
     videos = []
-    original = stage.write_video
+    original = fitting_batch.write_video
 
     def watched(video, by, pool):
         videos.append((by.attributes["backbone"], video.container.stem))
         return original(video, by, pool)
 
-    monkeypatch.setattr(stage, "write_video", watched)
+    monkeypatch.setattr(fitting_batch, "write_video", watched)
     return videos
 
 

@@ -4,6 +4,7 @@ A network is named by one string, which stands in the headers of models and feat
 
     resnet50              the name that its family gives it
     timm/convnextv2_tiny  one that timm makes; hf/<repository or folder> is one of transformers
+    pruned/resnet50-30    one that lost 30 % of its channels
     r3d_18@16             one that reads clips, here of 16 frames
     resnet50+densenet121  several that read images, their features side by side
     resnet50+densenet121:gate   the same, fused by one of fusion.FUSIONS
@@ -26,6 +27,7 @@ from pipeline.networks.backbones import (
     mobilenet,
     mvit,
     pixels,
+    pruned,
     r2plus1d,
     regnet,
     resnet,
@@ -80,6 +82,7 @@ CLIP_FAMILIES: dict[str, ClipFamily] = {
 OPEN_FAMILIES: dict[str, Family] = {
     "timm/": timm_models,
     "hf/": hf_models,
+    "pruned/": pruned,
 }
 """Families that build whatever follows their prefix, such as `timm/`."""
 
