@@ -66,9 +66,12 @@ def built(case):
     return KINDS[kind].build(D, C, KINDS[kind].Params(**form)).eval()
 
 
+DESCRIBED = [(case, built(case)) for case in NETWORKS]
+
+
 def forms(wanted):
     """The networks of which this holds."""
-    return [case for case in NETWORKS if wanted(built(case))]
+    return [case for case, network in DESCRIBED if wanted(network)]
 
 
 @pytest.fixture(params=NETWORKS, ids=named)
