@@ -259,12 +259,21 @@ def test_images_of_all_kinds_are_upright_in_eight_bits(workplace):
         ({"task__kind": "frames"}, r"task\.kind is frames, but .*image_folder has single images"),
         ({"data__layout": "csv"}, r"task\.kind is images, but .*csv has videos"),
         ({"backbone__clip": {"frames": 4, "stride_s": 1}}, r"backbone\.clip is given"),
+        ({"postprocess__kind": "median"}, r"postprocess\.kind is median, which smooths over time"),
+        (
+            {"backbone__mode": "finetune", "backbone__finetune": {"context": {"frames": 8}}},
+            r"backbone\.finetune\.context is given",
+        ),
     ],
 )
 def test_what_needs_time_is_refused_for_images(images, changes, message):
     settings(**changes)
     with pytest.raises(PipelineError, match=message):
         check_params()
+
+
+def test_the_doctor_counts_images(images):
+    assert index.survey() == (0, 63, [])
 
 
 def test_the_backbone_fine_tunes_on_images(images):
