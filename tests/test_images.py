@@ -15,6 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from pipeline.all_params import check_params
 from pipeline.backbone import stage as backbone
+from pipeline.compare.reports import read_report
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage as evaluate
 from pipeline.features import stage as features
@@ -25,6 +26,7 @@ from pipeline.image_tables import read_images
 from pipeline.index import images as packing
 from pipeline.index import stage as index
 from pipeline.metrics.image_level import summarise_images
+from pipeline.report.paper_pictures import write_paper_pictures
 from pipeline.report.summary import describe, read_details
 from pipeline.sequences import read_split
 from pipeline.tables import read_labels, read_phases, read_skipped, read_splits, read_videos
@@ -75,6 +77,9 @@ def test_a_set_of_images_goes_from_the_index_to_the_report(images):
     metrics = json.loads(Path("reports/metrics.json").read_text())
     assert metrics["test"]["frame"]["accuracy"]["pooled"] == pytest.approx(right, abs=1e-6)
     assert describe(read_details()).startswith("Accuracy")
+    for command in (lambda: write_paper_pictures(read_details()), lambda: read_report(".")):
+        with pytest.raises(PipelineError, match="holds single images"):
+            command()
 
     page = Path("reports/index.html").read_text()
     assert "18 test images" in page and "36 train, 12 val, 19 test images" in page
