@@ -171,6 +171,16 @@ def test_a_study_of_frames_is_read_by_its_tables(workplace):
     assert found == truth.to_dict()
 
 
+def test_a_damaged_image_that_is_called_like_a_container_takes_no_other_with_it(workplace):
+    write_study(workplace / "images")
+    table = Path("images/train.csv")
+    table.write_text(table.read_text() + "train_000,9\n")
+    Path("images/images/train_000.png").write_bytes(b"")
+    settings("frame_study", frames__on_error="skip")
+    prepare()
+    assert [len(sequence) for sequence in read_split("train")] == [36]
+
+
 def test_wrong_tables_name_file_and_line(workplace):
     write_study(workplace / "images")
     settings("frame_study")
