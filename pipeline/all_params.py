@@ -48,6 +48,52 @@ class AllParams(Section):
     runtime: RuntimeParams
 
     @model_validator(mode="after")
+    def _task_fits(self) -> Self:
+        if self.task.of_images != (self.data.layout in IMAGES):
+            raise ValueError(
+                f"task.kind is {self.task.kind}, but data.layout: {self.data.layout} has "
+                f"{'videos' if self.task.of_images else 'single images'}. Set task.kind: "
+                f"{'frames' if self.task.of_images else 'images'}, or another layout"
+            )
+        if self.task.of_images:
+            self._check_images()
+        if self.task.of_videos and self.postprocess.is_on:
+            raise ValueError(
+                "postprocess smooths and calibrates phases over time, but with task.kind: video a "
+                "video has one answer. Set postprocess.kind: none and postprocess.temperature: "
+                "false"
+            )
+        if self.task.of_videos and self.train.end_to_end:
+            raise ValueError(
+                "train.end_to_end is true, which goes on with a network of phases, but with "
+                "task.kind: video a video has one answer. Set train.end_to_end: false"
+            )
+        return self
+
+    def _check_images(self) -> None:
+        """Refuse what needs an order of frames, or several splits at a time."""
+        if self.split.has_all_folds:
+            raise ValueError(
+                f"split.scheme is {self.split.scheme} with all folds, but task.kind: images runs "
+                "one split at a time. Set split.fold to one of them"
+            )
+        if self.backbone.clip is not None:
+            raise ValueError(
+                "backbone.clip is given, but task.kind: images has no frames before an image. "
+                "Set it to null"
+            )
+        if self.backbone.finetunes and self.backbone.finetune.context is not None:
+            raise ValueError(
+                "backbone.finetune.context is given, but task.kind: images has no frames before "
+                "an image. Set it to null"
+            )
+        if self.postprocess.kind != "none":
+            raise ValueError(
+                f"postprocess.kind is {self.postprocess.kind}, which smooths over time, but "
+                "task.kind: images has no time. Set it to none; postprocess.temperature is allowed"
+            )
+
+    @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         if self.train.early_stop and not self.split.has_validation:
             raise ValueError(
@@ -65,22 +111,6 @@ class AllParams(Section):
             raise ValueError(
                 f"backbone.mode is {self.backbone.mode}, but data.layout: {self.data.layout} "
                 "brings its features itself: there are no frames to train with. Set it to frozen"
-            )
-        if self.task.of_images != (self.data.layout in IMAGES):
-            raise ValueError(
-                f"task.kind is {self.task.kind}, but data.layout: {self.data.layout} has "
-                f"{'videos' if self.task.of_images else 'single images'}. Set task.kind: "
-                f"{'frames' if self.task.of_images else 'images'}, or another layout"
-            )
-        if self.task.of_images and self.split.has_all_folds:
-            raise ValueError(
-                f"split.scheme is {self.split.scheme} with all folds, but task.kind: images runs "
-                "one split at a time. Set split.fold to one of them"
-            )
-        if self.task.of_images and self.backbone.clip is not None:
-            raise ValueError(
-                "backbone.clip is given, but task.kind: images has no frames before an image. "
-                "Set it to null"
             )
         finetune = self.backbone.finetune
         if self.backbone.finetunes and finetune.early_stop and not self.split.has_validation:

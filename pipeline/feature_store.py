@@ -11,7 +11,7 @@ that uses them has to know.
 
 import mmap
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from pipeline.atomic import replacing
 from pipeline.errors import PipelineError
 
 FORMAT_VERSION = 1
+
+_OPEN_FILES = 65_536
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def read_features(path: Path) -> Features:
     Raises:
         PipelineError: The file is missing, damaged or of another format version.
     """
+    _allow_many_open_files()
     with _opened(path) as file:
         time_s = file["time_s"][:]
         lost = file["lost"][:] if "lost" in file else np.zeros(len(time_s), dtype=bool)
@@ -110,6 +113,23 @@ def prefetch(features: NDArray[Any]) -> None:
         base = base.base
     if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_WILLNEED"):
         base.madvise(mmap.MADV_WILLNEED)
+
+
+def _allow_many_open_files() -> None:
+    """Raise this process's limit of open files: a mapped file counts as one, once per fold.
+
+    Shells often allow 1024, fewer than a cross-validation or a set of 1,700 videos maps. The limit
+    stays as it is where the system has none, or allows no more.
+    """
+    try:
+        import resource  # Windows has none
+    except ImportError:
+        return
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(_OPEN_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _mapped(path: Path, features: h5py.Dataset) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from pipeline.all_params import check_params
 from pipeline.backbone import stage as backbone
+from pipeline.compare.reports import read_report
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage as evaluate
 from pipeline.features import stage as features
@@ -25,6 +26,7 @@ from pipeline.image_tables import read_images
 from pipeline.index import images as packing
 from pipeline.index import stage as index
 from pipeline.metrics.image_level import summarise_images
+from pipeline.report.paper_pictures import write_paper_pictures
 from pipeline.report.summary import describe, read_details
 from pipeline.sequences import read_split
 from pipeline.tables import read_labels, read_phases, read_skipped, read_splits, read_videos
@@ -75,6 +77,9 @@ def test_a_set_of_images_goes_from_the_index_to_the_report(images):
     metrics = json.loads(Path("reports/metrics.json").read_text())
     assert metrics["test"]["frame"]["accuracy"]["pooled"] == pytest.approx(right, abs=1e-6)
     assert describe(read_details()).startswith("Accuracy")
+    for command in (lambda: write_paper_pictures(read_details()), lambda: read_report(".")):
+        with pytest.raises(PipelineError, match="holds single images"):
+            command()
 
     page = Path("reports/index.html").read_text()
     assert "18 test images" in page and "36 train, 12 val, 19 test images" in page
@@ -164,6 +169,16 @@ def test_a_study_of_frames_is_read_by_its_tables(workplace):
     (sequence,) = read_split("test")
     found = {ids["test_000", n]: int(read_phases()[c]) for n, c in enumerate(sequence.labels)}
     assert found == truth.to_dict()
+
+
+def test_a_damaged_image_that_is_called_like_a_container_takes_no_other_with_it(workplace):
+    write_study(workplace / "images")
+    table = Path("images/train.csv")
+    table.write_text(table.read_text() + "train_000,9\n")
+    Path("images/images/train_000.png").write_bytes(b"")
+    settings("frame_study", frames__on_error="skip")
+    prepare()
+    assert [len(sequence) for sequence in read_split("train")] == [36]
 
 
 def test_wrong_tables_name_file_and_line(workplace):
@@ -259,12 +274,21 @@ def test_images_of_all_kinds_are_upright_in_eight_bits(workplace):
         ({"task__kind": "frames"}, r"task\.kind is frames, but .*image_folder has single images"),
         ({"data__layout": "csv"}, r"task\.kind is images, but .*csv has videos"),
         ({"backbone__clip": {"frames": 4, "stride_s": 1}}, r"backbone\.clip is given"),
+        ({"postprocess__kind": "median"}, r"postprocess\.kind is median, which smooths over time"),
+        (
+            {"backbone__mode": "finetune", "backbone__finetune": {"context": {"frames": 8}}},
+            r"backbone\.finetune\.context is given",
+        ),
     ],
 )
 def test_what_needs_time_is_refused_for_images(images, changes, message):
     settings(**changes)
     with pytest.raises(PipelineError, match=message):
         check_params()
+
+
+def test_the_doctor_counts_images(images):
+    assert index.survey() == (0, 63, [])
 
 
 def test_the_backbone_fine_tunes_on_images(images):

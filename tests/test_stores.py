@@ -107,6 +107,21 @@ def test_features_are_read_by_plain_h5py(tmp_path):
     assert read_features(tmp_path / "v.h5").attributes["video"] == "v"
 
 
+def test_more_features_are_mapped_than_a_shell_lets_open(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "a.h5"
+    write_features(path, np.ones((4, 2), np.float16), np.arange(4.0), {})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1024:
+        pytest.skip("this system allows fewer than 1024 open files")
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+        kept = [read_features(path) for _ in range(256)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert all(found.features.sum() == 8 for found in kept)
+
+
 def test_features_and_times_must_fit(tmp_path):
     with pytest.raises(ValueError, match="do not fit"):
         write_features(tmp_path / "v.h5", np.ones((3, 8)), np.arange(4.0), {})

@@ -125,6 +125,11 @@ def _details(files: "AbstractFileSystem", path: str, name: str) -> dict[str, Any
                 f"{name}: holds one answer per video, but phases are compared here. Use `dvc "
                 "metrics diff`."
             )
+        if "images" in test:
+            raise PipelineError(
+                f"{name}: holds single images, but phases of videos are compared here. Use `dvc "
+                "metrics diff`."
+            )
         float(test["label_fps"])
     except (json.JSONDecodeError, KeyError, TypeError):
         raise PipelineError(

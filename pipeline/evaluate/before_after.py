@@ -44,20 +44,28 @@ class Change:
 def applied(temporal: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and text of what is done to the logits; nothing where that is nothing.
 
+    Of several folds, each one's test videos take its own fit, and those are what is said.
+
     Args:
         temporal: Header of models/temporal.safetensors.
     """
     facts: list[tuple[str, str]] = []
+    fits = list(temporal.get("fits", {"": temporal}).values())
+    in_folds = " of each fold" if len(fits) > 1 else ""
     if "temperature" in temporal:
-        text = f"logits divided by {temporal['temperature']:.3f}, fitted on the validation videos"
+        divisors = ", ".join(f"{own['temperature']:.3f}" for own in fits)
+        text = f"logits divided by {divisors}, fitted on the validation videos{in_folds}"
         facts.append(("Calibration", text))
     numbers = temporal.get("postprocess", {"params": {"kind": "none"}})
     params = numbers["params"]
     if params["kind"] != "none":
         variant = "sees the past only" if params["online"] else "offline"
         done, duration = _WORDS[params["kind"]]
-        text = f"{done} ({variant}), {duration} {numbers['seconds']:g} s"
-        if "tried" in numbers:
+        seconds = ", ".join(f"{own['postprocess']['seconds']:g}" for own in fits)
+        text = f"{done} ({variant}), {duration} {seconds} s"
+        if "tried" in numbers and in_folds:
+            text += ", chosen by macro F1 on the validation videos of each fold"
+        elif "tried" in numbers:
             tried = ", ".join(f"{seconds:g}" for seconds, _ in numbers["tried"])
             best = max(score for _, score in numbers["tried"])
             text += f", chosen from {tried} s by macro F1 on the validation videos "

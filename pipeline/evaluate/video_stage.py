@@ -13,7 +13,14 @@ from pipeline.checkpoint import read_header
 from pipeline.drawing.svg_ribbons import Ribbon, attention_ribbon
 from pipeline.errors import PipelineError
 from pipeline.evaluate.facts import cost_in, facts, untrained
-from pipeline.evaluate.folds import HeldOut, folds_of, parts_table, read_test_videos, seeds_of
+from pipeline.evaluate.folds import (
+    HeldOut,
+    classes_seen,
+    folds_of,
+    parts_table,
+    read_test_videos,
+    seeds_of,
+)
 from pipeline.evaluate.metric_files import write_metrics
 from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
@@ -121,7 +128,7 @@ def run_videos(
         untrained=untrained(backbone),
         skipped=list(read_skipped(paths.FEATURES).itertuples(index=False, name=None)),
         left_out=[s.video for s in sequences["test"] if not column.get(s.video)],
-        unseen=[name for name in classes if name not in temporal["classes"]],
+        unseen=_unseen(answers["test"], fold_of, classes, temporal),
         by_length=told_by_length(answers["test"], classes, task.scale == "ordinal"),
         details=details["test"],
         parts=[parts_table(of.removesuffix("s"), found) for of, found in parts.items()],
@@ -184,6 +191,23 @@ def _write_plot(
         scores = [(a.video, a.truth, a.prediction) for a in answers]
         table = pd.DataFrame(scores, columns=["video", "truth", "prediction"])
         write_table(table, folder / f"scores_{split}.csv")
+
+
+def _unseen(
+    answers: Sequence[Answer],
+    fold_of: Mapping[str, int | None],
+    classes: Sequence[str],
+    temporal: Mapping[str, Any],
+) -> list[str]:
+    """Classes of videos whose networks had no training video of that class; none for a score."""
+    if not classes:
+        return []
+    unseen = {
+        classes[int(a.truth)]
+        for a in answers
+        if classes[int(a.truth)] not in classes_seen(temporal, fold_of[a.video])
+    }
+    return [name for name in classes if name in unseen]
 
 
 def _task(temporal: Mapping[str, Any]) -> TaskParams:

@@ -63,8 +63,9 @@ def write_images(images: pd.DataFrame, params: FramesParams, output: Path) -> st
         store.fill(names[name], container, labels={"video": name})
         with FrameFile(container) as file:
             for sample, reason in json.loads(file.attributes[_DAMAGED]):
-                row = rows.iloc[sample]
-                damaged.append((str(row["image"]), f"{root / row['path']}: {reason}"))
+                # By its path: an image may be called train_000, as a container is.
+                path = str(rows.iloc[sample]["path"])
+                damaged.append((path, f"{root / path}: {reason}"))
     if damaged and params.on_error == "stop":
         listed = "\n".join(f"  {reason}" for _, reason in damaged)
         raise PipelineError(

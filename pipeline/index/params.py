@@ -145,7 +145,7 @@ class SplitParams(Section):
 
     @model_validator(mode="after")
     def _fits_its_scheme(self) -> Self:
-        if self.val_share + self.test_share >= 1:
+        if self.scheme == "random" and self.val_share + self.test_share >= 1:
             raise ValueError(
                 f"split: val_share {self.val_share} and test_share {self.test_share} leave "
                 "nothing to train on; their sum must be below 1"

@@ -124,14 +124,15 @@ def survey() -> tuple[float, int, list[str]]:
     """What the doctor shows of the dataset, without hashing it.
 
     Returns:
-        Hours of video, number of videos, notes.
+        Hours of video, number of videos or images, notes.
 
     Raises:
         PipelineError: As run.
     """
     with KnownFiles() as files:
-        _, probes, _, notes = _read(files)
-    return sum(p.duration_s for p in probes.values()) / 3600, len(probes), notes
+        _, probes, splits, notes = _read(files)
+    count = len(next(iter(splits.values())))  # images are not probed
+    return sum(p.duration_s for p in probes.values()) / 3600, count, notes
 
 
 def _read(files: KnownFiles) -> tuple[Dataset, dict[str, Probe], Splits, list[str]]:
@@ -167,7 +168,8 @@ def _notes(dataset: Dataset, probes: dict[str, Probe], splits: Splits) -> list[s
     ]
     left_out = sorted(set(dataset.paths) - set(next(iter(splits.values()))))
     if left_out:
-        notes.append(f"in no split and left out: {', '.join(left_out)}")
+        more = f", ... ({len(left_out)} in all)" if len(left_out) > 8 else ""
+        notes.append(f"in no split and left out: {', '.join(left_out[:8])}{more}")
     for fold, own in splits.items():
         where = "" if fold is None else f"fold {fold}: "
         notes += [f"{where}{note}" for note in _unseen(dataset, own)]

@@ -30,9 +30,10 @@ def write_paper_pictures(details: Mapping[str, Any], folder: Path = paths.PAPER)
         PipelineError: There are no predictions, or none of phases.
     """
     if "label_fps" not in details["test"]:
+        held = "single images" if "images" in details["test"] else "one answer per video"
         raise PipelineError(
-            f"{paths.DETAILS}: holds one answer per video; the pictures are of phases. Use the "
-            "tables of reports/plots and reports/predictions/videos.csv."
+            f"{paths.DETAILS}: holds {held}; the pictures are of phases. Use the tables of "
+            "reports/plots and reports/predictions."
         )
     files = sorted(paths.PREDICTIONS.glob("*.csv"))
     videos = {path.stem: read_prediction(path, str(path)) for path in files}

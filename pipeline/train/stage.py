@@ -15,7 +15,7 @@ from pipeline.networks.temporal.ensemble import Ensemble
 from pipeline.networks.temporal.params import check_tracks, check_window, read_model
 from pipeline.paths import FEATURES, TEMPORAL, TRAIN_REPORT, features_of
 from pipeline.postprocess.params import read_postprocess
-from pipeline.runtime import read_runtime
+from pipeline.runtime import gpus, read_runtime
 from pipeline.seen import features_seen
 from pipeline.settings import read_section, read_value
 from pipeline.tables import read_folds, write_table
@@ -54,6 +54,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     keep_freed_memory()
     torch.set_num_threads(runtime.thread_count)
     use_deterministic_kernels()
+    device = torch.device("cuda" if gpus(runtime) else "cpu")
     seed, folds = read_value("seed", int), read_folds()
     seeds = params.seeds or [seed]
     alone = len(folds) * len(seeds) == 1
@@ -75,7 +76,8 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
             headers[member] = header_of(training, results[member])
             found.append(was_there)
             training.network.load_state_dict(results[member].weights)
-            networks.append(training.network)
+            # One from the store has been nowhere but on the processor.
+            networks.append(training.network.to(device))
         network = networks[0] if len(networks) == 1 else Ensemble(networks)
         trained_folds.append(Fold(fold, network, videos.training, videos.validation))
     besides = fitted(postprocess, trained_folds)

@@ -235,6 +235,9 @@ def test_each_fold_is_smoothed_and_calibrated_by_its_own_validation_videos(cross
     video = next(v for v in read_split("test", fold=fold) if v.video == "a")
     own = predict(chosen(network, header, fold), of_fold(header, fold), video, CPU)
     assert predicted["prediction"].tolist() == [header["classes"][n] for n in own.prediction]
+    page = Path("reports/index.html").read_text()
+    used = ", ".join(f"{together['fits'][str(f)]['temperature']:.3f}" for f in range(1, FOLDS + 1))
+    assert f"logits divided by {used}, fitted on the validation videos of each fold" in page
     settings()
     stage.run()
     evaluate.run()

@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from video_project import change_column, experience, make_project, settings
 
-from pipeline.all_params import check_params
+from pipeline.all_params import check_candidate, check_params
 from pipeline.checkpoint import read_header
 from pipeline.compare.reports import read_report
 from pipeline.errors import PipelineError
 from pipeline.evaluate import stage as evaluate
 from pipeline.evaluate.predict import load_model
 from pipeline.evaluate.video_answers import Answer, told_by_length
+from pipeline.evaluate.video_stage import _unseen
 from pipeline.report.paper_pictures import write_paper_pictures
 from pipeline.report.summary import describe
 from pipeline.score.video_labels import score_videos
@@ -158,8 +160,37 @@ def test_params_that_do_not_fit_stop_the_first_stage(workplace, task, message):
     text = (Path(__file__).parents[2] / "params.yaml").read_text()
     section = re.compile(r"^task:.*?(?=^\w)", re.M | re.S)
     Path("params.yaml").write_text(section.sub(f"task: {task}\n", text))
+    for check in (check_params, check_candidate):
+        with pytest.raises(PipelineError, match=message):
+            check(Path("params.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("postprocess", "kind", "median", r"postprocess smooths .* Set postprocess\.kind: none"),
+        ("postprocess", "temperature", True, r"postprocess smooths .* a video has one answer"),
+        ("train", "end_to_end", True, r"train\.end_to_end is true, .* Set train\.end_to_end: f"),
+    ],
+)
+def test_what_is_for_phases_is_refused_before_any_frame_is_taken(
+    workplace, section, key, value, message
+):
+    params = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+    params["task"] = {"kind": "video", "target": "skill"}
+    params[section][key] = value
+    Path("params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(PipelineError, match=message):
         check_params()
+
+
+def test_a_class_that_only_other_folds_learn_from_is_named():
+    members = [{"fold": 1, "classes_seen": ["1", "2"]}, {"fold": 2, "classes_seen": ["1"]}]
+    answers = [Answer(v, t, 0, None, np.ones(1)) for v, t in (("a", 0), ("b", 1), ("c", 1))]
+    header = {"members": members, "classes_seen": ["1", "2"]}
+    assert _unseen(answers, {"a": 2, "b": 1, "c": 2}, ["1", "2"], header) == ["2"]
+    assert _unseen(answers, {"a": 2, "b": 1, "c": 1}, ["1", "2"], header) == []
+    assert _unseen(answers, {"a": 2, "b": 1, "c": 2}, (), header) == []
 
 
 def test_the_report_says_what_the_length_of_the_videos_alone_would_achieve():
