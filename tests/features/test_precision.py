@@ -74,8 +74,8 @@ def test_int8_of_all_folds_takes_the_scales_of_each_from_its_training_videos(pro
 
     monkeypatch.setattr(stage, "_fill", fill)
     settings(project, precision="int8")
-    rows = ["fold,video,split", "1,video0,train", "1,video1,test", "2,video0,test", "2,video1,train"]
-    (project / "data/index/splits.csv").write_text("\n".join([*rows, ""]))
+    rows = "1,video0,train\n1,video1,test\n2,video0,test\n2,video1,train\n"
+    (project / "data/index/splits.csv").write_text(f"fold,video,split\n{rows}")
     assert stage.run() == "features/videos: 2 videos in each of 2 folds, 4 computed"
     assert seen == {"fold_1": (1, ["video0"]), "fold_2": (2, ["video1"])}
 
