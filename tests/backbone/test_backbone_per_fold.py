@@ -15,7 +15,7 @@ from frames_project import FRAMES, PHASES
 from frames_project import make_project as make_frames
 
 from pipeline import paths
-from pipeline.backbone import report
+from pipeline.backbone import adapting, report
 from pipeline.backbone import stage as backbone
 from pipeline.checkpoint import load_checkpoint, save_checkpoint, tensors_hash
 from pipeline.errors import PipelineError
@@ -245,6 +245,25 @@ def test_each_fold_adapts_to_its_own_test_videos(workplace):
     _, header = load_checkpoint(paths.BACKBONE)
     tests = {fold: header["folds"][str(fold)]["adabn"]["videos"] for fold in FOLDS}
     assert tests == {1: ["c", "d"], 2: ["a", "b"]}
+
+
+def test_a_killed_run_goes_on_at_the_fold_where_it_was(workplace, monkeypatch):
+    make_project()
+    choose(mode="adabn", adabn={"split": "test"})
+    begun, adapt = [], adapting.adapt
+
+    def killed_at_the_second(*arguments):
+        begun.append(arguments)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return adapt(*arguments)
+
+    monkeypatch.setattr(adapting, "adapt", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        backbone.run()
+    assert not paths.BACKBONE.exists()
+    backbone.run()
+    assert len(begun) == 3, "fold 1 was adapted again"
 
 
 def test_a_frozen_backbone_and_its_features_stay_shared(workplace):
