@@ -91,9 +91,9 @@ def read_result(revision: Revision) -> Result:
 
 
 def _commits() -> list[tuple[str, str]]:
-    """Abbreviated and full hash of the commits that changed dvc.lock."""
-    command = ["git", "log", "--branches", "--tags", "HEAD", "--format=%h %H", "--", "dvc.lock"]
-    lines = _git(*command).splitlines()
+    """Abbreviated and full hash of the commits that added or changed dvc.lock."""
+    which = ["--branches", "--tags", "HEAD", "--diff-filter=AM"]
+    lines = _git("git", "log", *which, "--format=%h %H", "--", "dvc.lock").splitlines()
     return [(short, full) for short, full in (line.split() for line in lines)]
 
 
