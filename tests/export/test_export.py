@@ -20,7 +20,7 @@ from pipeline.export.command import export_models
 from pipeline.export.graph import program_of
 from pipeline.export.phases import phases
 from pipeline.export.prepare import prepared
-from pipeline.export.runtime import OnnxModels
+from pipeline.export.runtime import OnnxModels, _read_metadata
 from pipeline.export.temporal import temporal_graph
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.stretched import Stretched
@@ -227,3 +227,9 @@ def test_a_frame_is_prepared_as_with_torch_but_for_one_grey_level(size, stretche
     found = prepared(image, recorded(transform))
     assert found.shape == wanted.shape
     assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
+def test_another_program_s_metadata_count_as_none():
+    assert _read_metadata({"format": "theirs", "classes": "A, B"}) == {}
+    assert _read_metadata({"classes": "A, B"}) == {}
+    assert _read_metadata({"format": "1", "onnx.infer": "x"}) == {"format": 1}
