@@ -106,7 +106,9 @@ def stream(
     ] = None,
     give_up: Annotated[
         float | None,
-        typer.Option(help="Seconds without a picture; else 10 for cameras, never for the rest."),
+        typer.Option(
+            help="Seconds without a picture; else 10 for cameras, never for the rest.", min=0
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<number>.")] = "auto",
 ) -> None:

@@ -144,7 +144,7 @@ def _of_mat(path: Path, read: Any) -> Any:
             f"{path}: a .mat file of version 7.3, which is HDF5. Turn it into .npy: `python -m "
             "pipeline import-features`."
         ) from None
-    except (ValueError, TypeError, OSError, EOFError) as error:
+    except Exception as error:  # a damaged file raises whatever its bytes happen to call
         raise PipelineError(f"{path}: not a whole .mat file ({error}). Copy it again.") from None
 
 

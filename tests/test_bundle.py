@@ -97,6 +97,9 @@ def test_models_that_cannot_predict_by_themselves_are_not_bundled(workplace):
     make_models(features={"precision": "int8"})
     with pytest.raises(PipelineError, match="is int8"):
         bundle(Path("models"), BUNDLE, Path("reports"))
+    make_models(task={"kind": "video", "pooling": "mean"})
+    with pytest.raises(PipelineError, match=r"one answer per video \(task\.kind: video\)"):
+        bundle(Path("models"), BUNDLE, Path("reports"))
     assert not BUNDLE.exists()
 
 
@@ -147,6 +150,17 @@ def test_a_bundle_that_is_not_whole_or_not_one_is_refused(bundled, change, messa
     with pytest.raises(PipelineError, match=message) as error, opened_models(BUNDLE):
         pass
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_file_that_begins_before_the_archive_is_refused(bundled):
+    data = bytearray(BUNDLE.read_bytes())
+    end = data.rindex(b"PK\x05\x06")
+    # Where the list of files begins. By what is missing there, zipfile moves every file forward.
+    (start,) = struct.unpack_from("<I", data, end + 16)
+    struct.pack_into("<I", data, end + 16, start + 1000)
+    BUNDLE.write_bytes(data)
+    with pytest.raises(PipelineError, match="is damaged"), opened_models(BUNDLE):
+        pass
 
 
 def test_archives_that_unpack_to_more_than_they_are_are_refused(bundled):

@@ -19,6 +19,7 @@ from pipeline.evaluate import stage as evaluate
 from pipeline.feature_store import read_features
 from pipeline.features import stage as features
 from pipeline.frames import stage as frames
+from pipeline.given_features import read_array, shape_of
 from pipeline.index import stage as index
 from pipeline.saliency.models import read_models
 from pipeline.sequences import read_split
@@ -106,6 +107,17 @@ def test_features_the_other_way_round_are_turned_and_the_index_says_so(given):
     prepare()
     kept = read_features(Path("features/videos/S1.h5")).features
     np.testing.assert_array_equal(kept, features_of(labels_of(1), 1).T)
+
+
+def test_a_damaged_matlab_file_is_named(workplace):
+    scipy.io.savemat("v.mat", {"A": np.ones((9, 8))}, do_compression=True)
+    data = bytearray(Path("v.mat").read_bytes())
+    data[-4:] = b"xxxx"  # the checksum
+    for content in (b"", bytes(data)):
+        Path("v.mat").write_bytes(content)
+        for read in (read_array, shape_of):
+            with pytest.raises(PipelineError, match=r"v\.mat: not a whole \.mat file"):
+                read(Path("v.mat"))
 
 
 def test_matlab_files_are_read(given):

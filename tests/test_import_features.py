@@ -251,12 +251,19 @@ def test_sources_and_tables_that_are_none_are_refused(workplace):
     Path("x.txt").write_text("no features")
     Path("cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n123")
     Path("cut.pkl").write_bytes(pickle.dumps(VIDEOS)[:300])
+    np.savez("all.npz", **VIDEOS)
+    Path("cut.npz").write_bytes(Path("all.npz").read_bytes()[:300])
+    np.savez("objects.npz", v1=np.full((2, 2), None))
+    Path("empty.mat").touch()
     for source, message in (
         ("empty", "holds no features"),
         ("x.txt", "not one that is read"),
         ("nowhere.pkl", "no such file"),
         ("cut.h5", "cannot be read as arrays"),
         ("cut.pkl", "not a whole pickle"),
+        ("cut.npz", "cannot be read as arrays"),
+        ("objects.npz", "cannot be read as arrays"),
+        ("empty.mat", "not a whole .mat file"),
     ):
         with pytest.raises(PipelineError, match=message):
             import_features(Path(source), Path("out"))
@@ -264,7 +271,13 @@ def test_sources_and_tables_that_are_none_are_refused(workplace):
     for text, message in (
         ("v1,9\n", r"videos\.csv:1: header 'v1,9'"),
         ("video,frames\nv1,x\n", ":2: frames 'x'"),
+        ("video,frames\n\xe9,9\n", "not UTF-8"),
+        ("video,frames\n../../v1,9\n", r"found the name '\.\./\.\./v1', which no file can have"),
+        ("video,frames\n,9\n", "found the name ''"),
     ):
-        Path("videos.csv").write_text(text)
+        Path("videos.csv").write_text(text, encoding="latin-1")
         with pytest.raises(PipelineError, match=message):
             import_features(Path("x.pkl"), Path("out"), videos=Path("videos.csv"))
+    with pytest.raises(PipelineError, match=r"none\.csv: no such file"):
+        import_features(Path("x.pkl"), Path("out"), videos=Path("none.csv"))
+    assert not list(Path().rglob("v1.npy"))

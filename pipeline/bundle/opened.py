@@ -3,6 +3,7 @@
 Nothing of a bundle is run: weights are safetensors, the rest is JSON and text.
 """
 
+import errno
 import hashlib
 import json
 import stat
@@ -45,8 +46,13 @@ def opened_models(path: Path) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(path) as archive:
                 _unpack(archive, path, Path(folder))
-        except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
             _refuse(path, f"is damaged ({error})")
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # An offset before the beginning: nothing that a disk could be blamed for.
+            _refuse(path, "is damaged (a file in it begins outside the archive)")
         yield Path(folder)
 
 

@@ -12,9 +12,8 @@ from pipeline.bundle.card import Card, known_confusions, model_card, parameter
 from pipeline.bundle.contents import MANIFEST, MODELS, as_json, manifest_of
 from pipeline.errors import PipelineError
 from pipeline.evaluate.parameters import flat_parameters
-from pipeline.model_pair import read_pair
 from pipeline.paths import PARAMS
-from pipeline.predict.recipe import recipe_of
+from pipeline.predict.loaded import read_models
 from pipeline.result_store import file_hash
 
 _CHUNK = 1 << 20
@@ -40,8 +39,7 @@ def bundle(models: Path, output: Path, reports: Path, licence: str = "") -> str:
             themselves; or the report is another model's.
     """
     sources = {name: models / name for name in MODELS}
-    pair = read_pair(sources["backbone.safetensors"], sources["temporal.safetensors"])
-    recipe = recipe_of(pair, sources["temporal.safetensors"])
+    pair, recipe = read_models(models)
     backbone, temporal = pair.backbone_header, pair.temporal_header
     details = _json(reports / "details.json").get("test", {})
     parameters = _parameters(backbone, temporal)

@@ -102,7 +102,9 @@ def revision_files(name: str) -> "AbstractFileSystem":
     from dvc.scm import RevError, resolve_rev
 
     try:
-        return DVCFileSystem(".", rev=resolve_rev(Repo(".").scm, name))
+        with Repo(".") as repo:
+            revision = resolve_rev(repo.scm, name)
+        return DVCFileSystem(".", rev=revision)
     except RevError:
         raise PipelineError(
             f"{name}: neither a folder nor a git revision nor an experiment (`dvc exp list`)."

@@ -1,6 +1,7 @@
 """Exported models in ONNX Runtime. Needs NumPy and onnxruntime, and neither torch nor a project."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,13 +53,7 @@ class OnnxModel:
         except Exception as error:
             raise PipelineError(f"{path}: not a whole ONNX file ({error}).") from None
         texts = self._session.get_modelmeta().custom_metadata_map
-        self.metadata: dict[str, Any] = {}
-        if "format" in texts:
-            self.metadata = {
-                name: json.loads(text)
-                for name, text in texts.items()
-                if not name.startswith("onnx.")  # of the tools that quantise
-            }
+        self.metadata = _read_metadata(texts)
         if self.metadata.get("format") != FORMAT_VERSION:
             raise PipelineError(
                 f"{path}: format {self.metadata.get('format')}, this program reads "
@@ -146,6 +141,20 @@ class OnnxModels:
             state = self._temporal.blank_state(len(feature))
         logits, *after = self._temporal.run(feature, *state)
         return logits, after
+
+
+def _read_metadata(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Each entry's JSON; nothing of a file that another program wrote."""
+    if "format" not in texts:
+        return {}
+    try:
+        return {
+            name: json.loads(text)
+            for name, text in texts.items()
+            if not name.startswith("onnx.")  # of the tools that quantise
+        }
+    except ValueError:
+        return {}
 
 
 def onnxruntime() -> ModuleType:

@@ -1,6 +1,6 @@
 """Other programs' features, written as the layout mstcn has them: features/<video>.npy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +35,17 @@ def import_features(
         One line for the terminal.
 
     Raises:
-        PipelineError: Arrays hold NaN, two videos have one name, or another array is there
-            already; lists them, after all others were written.
+        PipelineError: Arrays hold NaN, two videos have one name, a name leads elsewhere, or
+            another array is there already; lists them, after all others were written.
     """
     seen: dict[str, str] = {}
     problems: list[str] = []
     written = 0
     for video, where, array in arrays_in(source, key, videos):
-        if video in seen:
-            problems.append(f"{where}: a video of the name {video} came from {seen[video]} already")
-            continue
-        seen[video] = where
-        if not np.isfinite(array).all():
-            wrong = int((~np.isfinite(array)).sum())
-            problems.append(f"{where}: {wrong} of {array.size} values are NaN or infinite")
+        problem = _wrong_name(video, seen) or _wrong_values(array)
+        seen.setdefault(video, where)
+        if problem:
+            problems.append(f"{where}: {problem}")
             continue
         by_time, how = _by_time(array, out / "groundTruth" / f"{video}.txt")
         target = out / "features" / f"{video}.npy"
@@ -71,6 +68,18 @@ def import_features(
         f"{out / 'features'}: {len(seen)} videos, {written} written. Add groundTruth/, mapping.txt "
         "and splits/, and set data.layout: mstcn and data.fps (docs/datasets.md)"
     )
+
+
+def _wrong_name(video: str, seen: Mapping[str, str]) -> str:
+    """Why no file can be named after a video, which a table or a file names; else nothing."""
+    if not video or Path(video).name != video or "\0" in video:
+        return f"found the name {video!r}, which no file can have"
+    return f"a video of the name {video} came from {seen[video]} already" if video in seen else ""
+
+
+def _wrong_values(array: NDArray[Any]) -> str:
+    wrong = int((~np.isfinite(array)).sum())
+    return f"{wrong} of {array.size} values are NaN or infinite" if wrong else ""
 
 
 def _by_time(array: NDArray[Any], labels: Path) -> tuple[NDArray[Any], str]:

@@ -2,8 +2,9 @@
 
 import csv
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,15 @@ def _read_videos(source: Path, videos: Path | None) -> list[tuple[str, int]]:
             f"{source}: a list of arrays without names. Give a table with the header "
             "`video,frames` and a row for each of them by --videos."
         )
+    if not videos.is_file():
+        raise PipelineError(f"{videos}: no such file. --videos is a table `video,frames`.")
+    try:
+        return _rows_of(videos)
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"{videos}: not UTF-8 ({error}). Save it as UTF-8.") from None
+
+
+def _rows_of(videos: Path) -> list[tuple[str, int]]:
     with videos.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames != ["video", "frames"]:
@@ -109,29 +119,41 @@ def _read_videos(source: Path, videos: Path | None) -> list[tuple[str, int]]:
     return rows
 
 
-def _opened(path: Path) -> AbstractContextManager[Any]:
-    """The content of a file; what its format can leave on the disk is read when it is asked for."""
-    try:
-        match path.suffix:
-            case ".h5" | ".hdf5":
-                import h5py
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The content of a file; what its format can leave on the disk is read when it is asked for.
 
-                return h5py.File(path, "r")  # type: ignore[no-any-return]
-            case ".npy":
-                return nullcontext(np.load(path, mmap_mode="r", allow_pickle=False))
-            case ".npz":
-                return closing(np.load(path, allow_pickle=False))
-            case ".mat":
-                return _opened_mat(path)
-            case ".pt" | ".pth":
-                return nullcontext(_read_torch(path))
-            case _:
-                return nullcontext(read_pickle(path))
-    except (OSError, ValueError, EOFError) as error:
+    Raises:
+        PipelineError: It cannot be read, now or when an array of it is asked for.
+    """
+    try:
+        with _content(path) as content:
+            yield content
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise PipelineError(
             f"{path}: cannot be read as arrays ({error}). Arrays of objects are refused, because "
             "reading them runs their code."
         ) from None
+
+
+def _content(path: Path) -> AbstractContextManager[Any]:
+    match path.suffix:
+        case ".h5" | ".hdf5":
+            import h5py
+
+            return h5py.File(path, "r")  # type: ignore[no-any-return]
+        case ".npy":
+            return nullcontext(np.load(path, mmap_mode="r", allow_pickle=False))
+        case ".npz":
+            if not zipfile.is_zipfile(path):  # numpy would leave the file open
+                raise ValueError("not a whole archive")
+            return closing(np.load(path, allow_pickle=False))
+        case ".mat":
+            return _opened_mat(path)
+        case ".pt" | ".pth":
+            return nullcontext(_read_torch(path))
+        case _:
+            return nullcontext(read_pickle(path))
 
 
 def _opened_mat(path: Path) -> AbstractContextManager[Any]:
@@ -140,7 +162,12 @@ def _opened_mat(path: Path) -> AbstractContextManager[Any]:
 
     if h5py.is_hdf5(path):  # version 7.3
         return h5py.File(path, "r")  # type: ignore[no-any-return]
-    content = scipy.io.loadmat(str(path))
+    try:
+        content = scipy.io.loadmat(str(path))
+    except Exception as error:  # a damaged file raises whatever its bytes happen to call
+        raise PipelineError(
+            f"{path}: not a whole .mat file ({type(error).__name__}: {error}). Copy it again."
+        ) from None
     return nullcontext({name: v for name, v in content.items() if not name.startswith("__")})
 
 

@@ -91,9 +91,9 @@ def read_result(revision: Revision) -> Result:
 
 
 def _commits() -> list[tuple[str, str]]:
-    """Abbreviated and full hash of the commits that changed dvc.lock."""
-    command = ["git", "log", "--branches", "--tags", "HEAD", "--format=%h %H", "--", "dvc.lock"]
-    lines = _git(*command).splitlines()
+    """Abbreviated and full hash of the commits that added or changed dvc.lock."""
+    which = ["--branches", "--tags", "HEAD", "--diff-filter=AM"]
+    lines = _git("git", "log", *which, "--format=%h %H", "--", "dvc.lock").splitlines()
     return [(short, full) for short, full in (line.split() for line in lines)]
 
 
@@ -146,9 +146,11 @@ def _head_cost(files: "AbstractFileSystem") -> Cost | None:
         with files.open(str(paths.TEMPORAL), "rb") as file:
             length = int.from_bytes(file.read(_HEADER_LENGTH), "little")
             header = json.loads(json.loads(file.read(length))["__metadata__"]["pipeline"])
+        shape = {key: header[key] for key in ("kind", "model", "dim", "classes")}
     except (FileNotFoundError, KeyError):
         return None
-    shape = {key: header[key] for key in ("kind", "model", "dim", "classes")}
+    # Of several seeds or folds, and of further outputs, as the report counts them.
+    shape |= {key: header[key] for key in ("members", "task", "tracks") if key in header}
     return _cost_of(json.dumps(shape, sort_keys=True))
 
 

@@ -68,7 +68,7 @@ class Band:
         """
         width, height, bt709 = shape
         run, percent, elapsed_s = moment
-        rows = 2 * round(max(_LEAST_PX, _HEIGHT * height) / 2)
+        rows = min(height, 2 * round(max(_LEAST_PX, _HEIGHT * height) / 2))
         strip = max(6, round(0.2 * rows))
         image = Image.new("RGB", (width, rows), _BACK)
         draw = ImageDraw.Draw(image)

@@ -129,12 +129,18 @@ def predict_videos(asked: Sequence[str], models: Path, out: Path, abstain: float
             by = made_by(video, predictor.fingerprint, abstain)
             if is_written(video, out, by):
                 kept += 1
+                progress.step(video.stem, "there already")
                 continue
             try:
-                write_outputs(predictor.video(video, abstain), video, out, by)
+                prediction = predictor.video(video, abstain)
+                write_outputs(prediction, video, out, by)
             except PipelineError as error:
                 failed.append(str(error))
+                progress.step(video.stem, f"FAILED: {error}")
+                continue
             progress.step(video.stem)
+            for line in prediction.warnings:
+                progress.say(f"predict: {video.stem}: {line}")
     if failed:
         lines = "\n".join(f"  {line}" for line in failed)
         raise PipelineError(

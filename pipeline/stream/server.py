@@ -2,9 +2,10 @@
 
 import ipaddress
 import socket
+import sys
 import threading
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.errors import PipelineError
@@ -73,6 +74,11 @@ class LiveServer(ThreadingHTTPServer):
                 return self._event, self._number
         return b":\n\n", number
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that has gone is no error; anything else is shown as usual."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: LiveServer
@@ -88,9 +94,10 @@ class _Handler(BaseHTTPRequestHandler):
             if not self.server.places.acquire(blocking=False):
                 self.send_error(503, "Too many pages are open")
                 return
-            with suppress(OSError):  # the browser has gone
+            try:
                 self._events()
-            self.server.places.release()
+            finally:
+                self.server.places.release()
         else:
             self.send_error(404)
 
@@ -98,7 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Whether a page on loopback is asked for as such, and not by a foreign site's name."""
         if not is_loopback(self.server.host):
             return True
-        return is_loopback(urlsplit(f"//{self.headers.get('Host', '')}").hostname or "")
+        host, _ = _host_and_port(self.headers.get("Host", ""))
+        return is_loopback(host or "")
 
     def _begin(self, kind: str) -> None:
         self.send_response(200)

@@ -155,15 +155,16 @@ def source_of(asked: str, size: tuple[int, int] | None, rate: Fraction | None) -
         return Source(device, "camera", device, size, rate)
     if size is not None or rate is not None:
         raise PipelineError(
-            f"{asked}: --size and --rate are for cameras and standard input; files and addresses "
-            "say themselves what they hold. Leave them out."
+            f"{_without_password(asked)}: --size and --rate are for cameras and standard input; "
+            "files and addresses say themselves what they hold. Leave them out."
         )
     if "://" in asked:
         scheme = asked.split("://")[0]
         if scheme not in _ADDRESSES:
             raise PipelineError(
-                f"{asked}: an address of {scheme}. Allowed: {', '.join(_ADDRESSES)}. What else "
-                "ffmpeg reads, it can hand over on standard input (SOURCE -)."
+                f"{_without_password(asked)}: an address of {scheme}. Allowed: "
+                f"{', '.join(_ADDRESSES)}. What else ffmpeg reads, it can hand over on standard "
+                "input (SOURCE -)."
             )
         return Source(_without_password(asked), "network", asked)
     if not Path(asked).is_file():
@@ -176,6 +177,8 @@ def source_of(asked: str, size: tuple[int, int] | None, rate: Fraction | None) -
 
 def _without_password(address: str) -> str:
     """The address without `user:password@`, which page and messages must not show."""
+    if "://" not in address:
+        return address
     scheme, _, rest = address.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

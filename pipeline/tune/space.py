@@ -104,7 +104,7 @@ def read_space(path: Path) -> Space:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found. docs/search.md shows one.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(content, dict) or not content:
         raise PipelineError(

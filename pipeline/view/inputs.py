@@ -156,6 +156,10 @@ def _read_table(
         raise PipelineError(f"{path}: time_s and p_<phase> are numbers ({error}).") from None
     if not (np.isfinite(time_s).all() and (np.diff(time_s) > 0).all()):
         raise PipelineError(f"{path}: time_s must rise from row to row.")
+    if not np.isfinite(probabilities).all():
+        raise PipelineError(
+            f"{path}: p_<phase> holds a value that is no finite number; allowed: 0 to 1."
+        )
     prediction = np.array([number[name] for name in table["prediction"]], dtype=np.int64)
     return time_s, classes, prediction, probabilities
 
@@ -173,7 +177,10 @@ def _runs_of(path: Path, video: str) -> pd.DataFrame:
     runs = table[table["video"] == video]
     if runs.empty:
         raise PipelineError(f"{path}: has no row of the video {video}.")
-    return runs.sort_values("start_s")
+    try:
+        return runs.astype({"start_s": float, "end_s": float}).sort_values("start_s")
+    except ValueError as error:
+        raise PipelineError(f"{path}: start_s and end_s are seconds ({error}).") from None
 
 
 def _csv(path: Path, texts: dict[str, type[str]]) -> pd.DataFrame:

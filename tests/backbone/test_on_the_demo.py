@@ -20,7 +20,7 @@ PARAMS = {
         "val": ["operation05"],
         "test": ["operation06"],
     },
-    "frames": {"fps": 3, "short_side": 96},
+    "frames": {"fps": 2, "short_side": 96},
     "runtime": {"progress": "none", "device": "cpu"},
 }
 FINETUNE = {"lr": 1e-3, "backbone_lr": 1.0, "epochs": 6, "batch": 16, "early_stop": 0}

@@ -20,7 +20,7 @@ from pipeline.export.command import export_models
 from pipeline.export.graph import program_of
 from pipeline.export.phases import phases
 from pipeline.export.prepare import prepared
-from pipeline.export.runtime import OnnxModels
+from pipeline.export.runtime import OnnxModels, _read_metadata
 from pipeline.export.temporal import temporal_graph
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.stretched import Stretched
@@ -65,8 +65,10 @@ def _made(tmp_path_factory):
     """Models and their export to both formats, made once."""
     folder = tmp_path_factory.mktemp("made")
     make_models(folder / "models", name="resnet18", seed=3)
-    said = export_models(folder / "models", "onnx", None, "fp32")
-    export_models(folder / "models", "torch", None, "fp32")
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(folder)  # where no stage has stored frames
+        said = export_models(folder / "models", "onnx", None, "fp32")
+        export_models(folder / "models", "torch", None, "fp32")
     assert "random images" in said and "predictions are the same" in said
     return folder
 
@@ -227,3 +229,9 @@ def test_a_frame_is_prepared_as_with_torch_but_for_one_grey_level(size, stretche
     found = prepared(image, recorded(transform))
     assert found.shape == wanted.shape
     assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
+def test_another_program_s_metadata_count_as_none():
+    assert _read_metadata({"format": "theirs", "classes": "A, B"}) == {}
+    assert _read_metadata({"classes": "A, B"}) == {}
+    assert _read_metadata({"format": "1", "onnx.infer": "x"}) == {"format": 1}

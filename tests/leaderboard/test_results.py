@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
+import torch
+from fsspec.implementations.local import LocalFileSystem
 
+from pipeline.checkpoint import save_checkpoint
 from pipeline.leaderboard.command import leaderboard
-from pipeline.leaderboard.results import read_result, revisions
+from pipeline.leaderboard.results import _head_cost, read_result, revisions
 
 STAGE = """stages:
   evaluate:
@@ -53,3 +57,24 @@ def test_commits_are_found_once_for_equal_predictions_and_read_from_the_cache(ev
     assert rows[2].startswith(f"| {same} (+1) | rnn | resnet18 |")
     assert rows[3].startswith(f"| {first} | rnn | resnet18 |")
     assert (evaluated / "reports/leaderboard/cost.png").is_file()
+
+    run("git", "rm", "-q", "dvc.lock")
+    run("git", "commit", "-q", "-m", "without results")
+    assert revisions() == found
+
+
+def test_all_members_of_an_ensemble_cost(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = {"rnn": "lstm", "hidden": 8, "layers": 1, "dropout": 0.0, "bidirectional": False}
+    header = {"kind": "rnn", "model": model, "dim": 4, "classes": ["A", "B"]}
+    members = [{"fold": None, "seed": seed} for seed in (1, 2)]
+    costs = []
+    for described in (header, header | {"members": members}, {"kind": "rnn"}):
+        save_checkpoint(Path("models/temporal.safetensors"), {"w": torch.zeros(1)}, described)
+        costs.append(_head_cost(LocalFileSystem()))
+    alone, both, unknown = costs
+    assert (both.flops_per_frame, both.parameters) == (
+        2 * alone.flops_per_frame,
+        2 * alone.parameters,
+    )
+    assert unknown is None

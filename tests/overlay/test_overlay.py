@@ -14,7 +14,9 @@ from pipeline.drawing.colours import class_colours
 from pipeline.errors import PipelineError
 from pipeline.frames.decode import upright
 from pipeline.frames.source import open_source
-from pipeline.overlay.copying import write_copy
+from pipeline.overlay.band import Band
+from pipeline.overlay.copying import Picture, write_copy
+from pipeline.view.inputs import read_shown
 
 PHASES = ("A", "B", "C")
 
@@ -63,6 +65,14 @@ def test_the_phase_of_the_moment_is_shown_and_the_picture_above_stays(workplace)
         phase = int(3 * int(5 * ticks[number] / 25 + 1e-9) / 24)
         swatch = image[20 + 8 : 20 + 26, 10:28]
         assert close(swatch, class_colours(3)[phase]).mean() > 0.5
+
+
+def test_a_picture_lower_than_the_band_is_covered_by_it(workplace):
+    write_video(Path("v.mp4"), 10, 25)
+    y, u, v = (np.full(shape, 200, np.uint8) for shape in ((32, 160), (16, 80), (16, 80)))
+    shown = read_shown("v.mp4", table(Path("v.csv"), 25, 0.4))
+    Band(shown)(Picture(y, u, v, bt709=False), 0.2)
+    assert (y != 200).mean() > 0.9
 
 
 def test_what_is_not_painted_keeps_its_colours(workplace, shared_data):

@@ -66,12 +66,22 @@ def test_events_come_as_they_are_published_and_late_pages_get_the_newest(server)
             assert next_event(second) == {"time_s": 2}
 
 
-def test_a_foreign_name_for_this_machine_is_refused(server):
-    request = Request(server.address, headers={"Host": "evil.example"})
+@pytest.mark.parametrize("host", ["evil.example", "[", "127.0.0.1:x", "127.0.0.1@evil.example"])
+def test_a_foreign_name_for_this_machine_is_refused(server, host):
+    request = Request(server.address, headers={"Host": host})
     with pytest.raises(HTTPError) as error:
         urlopen(request)
     with closing(error.value):
         assert error.value.code == 403
+
+
+def test_a_browser_that_has_gone_leaves_no_traceback(server, capsys):
+    for error in (BrokenPipeError(), TimeoutError(), ValueError("ours")):
+        try:
+            raise error
+        except (OSError, ValueError):
+            server.handle_error(None, ("127.0.0.1", 1))
+    assert capsys.readouterr().err.count("Traceback") == 1
 
 
 def test_a_taken_port_and_what_is_no_address_are_refused_in_a_line(server):

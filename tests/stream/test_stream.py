@@ -228,6 +228,10 @@ def test_options_that_have_no_meaning_are_refused():
 def test_a_password_in_an_address_is_not_shown():
     address = "rtsp://user:p%40ss@host:554/x@y"
     assert source_of(address, None, None) == Source("rtsp://host:554/x@y", "network", address)
+    for wrong, size in (("udp://user:secret@host", None), ("rtsp://user:secret@host", (8, 8))):
+        with pytest.raises(PipelineError, match="://host: ") as error:
+            source_of(wrong, size, None)
+        assert "secret" not in str(error.value)
 
 
 def test_models_that_look_ahead_are_refused_before_the_source_is_opened(models):

@@ -105,6 +105,12 @@ def test_a_line_that_is_neither_choice_nor_range_is_named(text, message, tmp_pat
         space_of(tmp_path, text)
 
 
+def test_a_space_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "space.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(PipelineError, match=r"space\.yaml: not valid YAML"):
+        read_space(tmp_path / "space.yaml")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -122,6 +122,7 @@ def test_what_is_missing_is_named_with_the_way_out(indexed):
         ("2,B", "2,C", r"prediction holds 'C'; allowed: A, B"),
         ("3,B", "2,B", r"time_s must rise"),
         ("0.9", "high", r"p_<phase> are numbers"),
+        ("0.9", "nan", r"p_<phase> holds a value that is no finite number"),
     ],
 )
 def test_tables_that_are_no_predictions_are_refused(indexed, old, new, message):
@@ -135,6 +136,8 @@ def test_tables_that_are_no_predictions_are_refused(indexed, old, new, message):
         ("video,phase\nv1,A\n", "column start_s, end_s is missing"),
         ("video,start_s,end_s,phase\nv9,0,1,A\n", "has no row of the video v1"),
         ("video,start_s,end_s,phase\nv1,0,1,C\n", "the prediction has no phase C. It has: A, B"),
+        ("video,start_s,end_s,phase\nv1,0,x,A\n", "start_s and end_s are seconds"),
+        ("video,start_s,end_s,phase\nv1,0,,A\n", "start_s and end_s are seconds"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(indexed, table, message):
