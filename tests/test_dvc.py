@@ -285,7 +285,9 @@ def test_contributions_and_comments_compute_nothing_that_was_computed(project):
     backbones = f"{networks}/backbones/__init__.py"
     project.edit(backbones, "    timm_models,\n    video", "    timm_models,\n    toy,\n    video")
     project.edit(backbones, "pixels,\n}", 'pixels,\n    "toy": toy,\n}')
-    project.edit(f"{layouts}/__init__.py", 'csv_table",\n}', 'csv_table",\n    "toy": "toy",\n}')
+    project.edit(
+        f"{layouts}/__init__.py", 'frame_study",\n}', 'frame_study",\n    "toy": "toy",\n}'
+    )
     project.change("model.toy", {"dropout": 0.2})
     for module in ("features/encode.py", "frames/extract.py", "train/loop.py", "index/stage.py"):
         file = project.folder / "pipeline" / module
