@@ -214,7 +214,7 @@ def test_precisions_on_real_frames(shared_data, project):
                     image = cv2.resize(frame.to_ndarray(format="bgr24"), (454, 256))
                     encoded.append((cv2.imencode(".jpg", image)[1].tobytes(), number / 25))
         attributes = {"fps": 1.0, "height": 256, "width": 454, "fingerprint": clip}
-        count = 16 if name == "video0" else 6
+        count = 8 if name == "video0" else 3
         write_frames(project / f"data/frames/{name}.h5", encoded[:count], attributes)
     text = (project / "params.yaml").read_text().replace("resnet18", "resnet50")
     (project / "params.yaml").write_text(text)

@@ -100,7 +100,9 @@ def test_windows_are_refused_where_no_state_is_carried():
         check_window(*read_model({"bidirectional": True}), 16)
 
 
-CAN_BE_CAUSAL = "rnn, tecno, linear, mlp, mstcn, mstcnpp, asformer, transsvnet, opera, tunes, ssm"
+CAN_BE_CAUSAL = (
+    "rnn, tecno, linear, mlp, mstcn, mstcnpp, asformer, transsvnet, opera, tunes, ssm, row_bilstm"
+)
 
 
 @pytest.mark.parametrize("kind", ["mstcn", "mstcnpp", "asformer", "tunes"])
