@@ -1,12 +1,15 @@
 """What was run, in sentences for the report page."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pipeline.evaluate.before_after import applied
 from pipeline.evaluate.parameters import flat_parameters
+from pipeline.feature_store import read_attributes
 from pipeline.given_features import NETWORK
-from pipeline.networks.cost import Cost
+from pipeline.networks.cost import Cost, sequence_cost
+from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.postprocess.applied import looks_ahead
 from pipeline.tables import read_folds, read_splits
 
@@ -126,3 +129,23 @@ def _flops(flops: int) -> str:
 
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {text}" for key, text in flat_parameters(values).items())
+
+
+def measured_facts(
+    features: Path,
+    network: TemporalModule,
+    backbone: Mapping[str, Any],
+    temporal: Mapping[str, Any],
+    parameters: Mapping[str, str],
+) -> list[tuple[str, str]]:
+    """The facts with what both networks cost.
+
+    Args:
+        features: The features file of any test video, which says what the backbone cost.
+        network: The temporal model.
+        backbone: Header of models/backbone.safetensors.
+        temporal: Header of models/temporal.safetensors.
+        parameters: As shown_parameters gives them.
+    """
+    head = sequence_cost(network, network.dim)
+    return facts(backbone, temporal, parameters, cost_in(read_attributes(features)), head)

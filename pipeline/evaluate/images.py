@@ -17,7 +17,7 @@ from pipeline.drawing.confidence import reliability_picture, roc_picture
 from pipeline.drawing.confusion import confusion_picture
 from pipeline.errors import PipelineError
 from pipeline.evaluate.error_analysis import confused_pairs
-from pipeline.evaluate.facts import cost_in, facts, untrained
+from pipeline.evaluate.facts import measured_facts, untrained
 from pipeline.evaluate.image_page import ImagePage, WorstImage, write_image_page
 from pipeline.evaluate.metric_files import write_json
 from pipeline.evaluate.parameters import shown_parameters
@@ -38,7 +38,6 @@ from pipeline.metrics.calibration import reliability
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, lines_of
 from pipeline.metrics.image_level import IMAGE_METRICS, compared_image_values, summarise_images
-from pipeline.networks.cost import sequence_cost
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.scored_video import Probabilities, ScoredVideo
 from pipeline.segments import Labels
@@ -216,9 +215,8 @@ def _facts(
     parameters: Mapping[str, str],
 ) -> list[tuple[str, str]]:
     """What was run, without what is said of time."""
-    cnn = cost_in(read_attributes(paths.FEATURES / f"{test.containers[0]}.h5"))
-    head = sequence_cost(network, network.dim)
-    said = dict(facts(backbone, temporal, parameters, cnn, head))
+    features = paths.FEATURES / f"{test.containers[0]}.h5"
+    said = dict(measured_facts(features, network, backbone, temporal, parameters))
     splits = read_images()["video"].str.rpartition("_")[0].value_counts()
     images = ", ".join(f"{splits.get(s, 0)} {s}" for s in ("train", "val", "test"))
     names = {"Phases": "Classes", "Temporal model": "Classifier"}

@@ -15,10 +15,9 @@ from pipeline.errors import PipelineError
 from pipeline.evaluate.before_after import changes, unprocessed
 from pipeline.evaluate.error_analysis import confused_pairs, near_transitions, worst_runs
 from pipeline.evaluate.evidence import evidence
-from pipeline.evaluate.facts import cost_in, facts, untrained
+from pipeline.evaluate.facts import measured_facts, untrained
 from pipeline.evaluate.feature_view import FeatureView, feature_view
 from pipeline.evaluate.folds import (
-    HeldOut,
     classes_seen,
     parts_table,
     read_test_videos,
@@ -42,8 +41,6 @@ from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import as_text, headline
 from pipeline.metrics.summary import summarise
 from pipeline.model_pair import as_fold_knows
-from pipeline.networks.cost import sequence_cost
-from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.ensemble import chosen
 from pipeline.postprocess.applied import of_fold, without_postprocess
 from pipeline.prediction_files import write_prediction
@@ -119,7 +116,7 @@ def run(reports: Path = paths.REPORTS) -> str:
     )
     plots = reports / "plots"
     page = Page(
-        facts=_facts(tests[0], network, backbone, temporal, parameters),
+        facts=measured_facts(tests[0].features, network, backbone, temporal, parameters),
         parameters=parameters,
         warnings=_warnings(scored["test"], fold_of, classes, temporal, backbone),
         details=details["test"],
@@ -177,18 +174,6 @@ def _predicted(
             "(split in params.yaml)."
         )
     return scored
-
-
-def _facts(
-    test: HeldOut,
-    network: TemporalModule,
-    backbone: Mapping[str, Any],
-    temporal: Mapping[str, Any],
-    parameters: Mapping[str, str],
-) -> list[tuple[str, str]]:
-    cnn = cost_in(read_attributes(test.features))
-    head = sequence_cost(network, network.dim)
-    return facts(backbone, temporal, parameters, cnn, head)
 
 
 def _warnings(

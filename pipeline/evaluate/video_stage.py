@@ -12,7 +12,7 @@ from pipeline import paths
 from pipeline.checkpoint import read_header
 from pipeline.drawing.svg_ribbons import Ribbon, attention_ribbon
 from pipeline.errors import PipelineError
-from pipeline.evaluate.facts import cost_in, facts, untrained
+from pipeline.evaluate.facts import measured_facts, untrained
 from pipeline.evaluate.folds import (
     HeldOut,
     classes_seen,
@@ -35,9 +35,7 @@ from pipeline.evaluate.video_answers import (
     told_by_length,
 )
 from pipeline.evaluate.video_page import VideoPage, write_video_page
-from pipeline.feature_store import read_attributes
 from pipeline.metrics.headline import as_text, headline
-from pipeline.networks.cost import sequence_cost
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.sequences import Sequence as VideoSequence
 from pipeline.sequences import read_split
@@ -230,8 +228,7 @@ def _facts(
     temporal: Mapping[str, Any],
     parameters: Mapping[str, str],
 ) -> list[tuple[str, str]]:
-    cnn = cost_in(read_attributes(test.features))
-    rows = facts(backbone, temporal, parameters, cnn, sequence_cost(network, network.dim))
+    rows = measured_facts(test.features, network, backbone, temporal, parameters)
     task = _task(temporal)
     target = f"{task.target}, {task.scale}; frames pooled by {task.pooling}"
     if temporal["classes"]:
