@@ -1,6 +1,6 @@
 """Seconds from a picture to its prediction, live, with ResNet-50 and an LSTM (untrained weights).
 
-    python benchmarks/stream.py CLIP --minutes 3
+    python benchmarks/stream.py CLIP --minutes 3 [--fps 1 5]
 
 CLIP is repeated to the length that is wanted and played at its own pace, so that decoding it takes
 its share of the processor, as a camera's pictures do. The time counts from when the picture came,
@@ -55,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--fps", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "stream-videos")
     arguments = parser.parse_args()
@@ -62,7 +63,7 @@ def main() -> None:
     process = psutil.Process()
     print("| fps | predictions | dropped | median, ms | 99th, ms | longest, ms | memory, MB |")
     print("|---|---|---|---|---|---|---|")
-    for fps in (1, 5):
+    for fps in arguments.fps:
         with tempfile.TemporaryDirectory() as folder:
             make_models(Path(folder), fps)
             predictor = Predictor(folder, arguments.device, batch=1)
