@@ -94,7 +94,9 @@ class Source:
         if self.kind == "file":
             return {}
         if self.kind == "network":
-            options = {"fflags": "nobuffer", "flags": "low_delay"}
+            # Not `fflags: nobuffer`: it drops what was read to find out the format, the first key
+            # frame with it, and cameras send one every ten seconds or so.
+            options = {"flags": "low_delay"}
             if self.opened.startswith("rtsp"):
                 options["rtsp_transport"] = "tcp"  # what UDP loses is seen in the picture
             return {"options": options, "timeout": _TIMEOUT_S}

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 import cv2
 import numpy as np
 import pytest
-from videos import number_of, numbered_image
+from videos import number_of, numbered_image, write_video
 
 from pipeline.errors import PipelineError
 from pipeline.frames.decode import upright
@@ -108,7 +108,14 @@ def test_a_ribbon_keeps_the_order_and_share_of_phases_for_hours():
     assert len(ribbon.runs()) <= 512
 
 
-class Camera(BaseHTTPRequestHandler):
+class Silent(BaseHTTPRequestHandler):
+    """A server that does not write what it was asked into the test's output."""
+
+    def log_message(self, *_):
+        pass
+
+
+class Camera(Silent):
     """Motion JPEG, five pictures for each connection, which is cut off then."""
 
     def do_GET(self):
@@ -122,8 +129,27 @@ class Camera(BaseHTTPRequestHandler):
             self.wfile.write(f"{len(jpeg)}\r\n\r\n".encode() + jpeg + b"\r\n")
             time.sleep(0.03)
 
-    def log_message(self, *_):
-        pass
+
+class Recording(Silent):
+    """One transport stream, whole."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp2t")
+        self.send_header("Content-Length", str(len(self.server.stream)))
+        self.end_headers()
+        self.wfile.write(self.server.stream)
+
+
+def test_the_first_key_frame_of_an_address_is_shown(tmp_path):
+    write_video(tmp_path / "video.ts", 50, gop=50)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Recording) as server:
+        server.stream = (tmp_path / "video.ts").read_bytes()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/video.ts"
+        numbers = [number_of(upright(f)) for _, f in source_of(address, None, None).frames()]
+        server.shutdown()
+    assert numbers == list(range(50))
 
 
 def test_an_address_that_breaks_off_is_opened_again(monkeypatch, capsys):
