@@ -15,6 +15,9 @@ from pipeline.fold_backbones import backbone_of_fold
 _OF_FOLD = {"weights_hash", "backbone", "int8"}
 """Keys of a member whose features are those of its fold alone."""
 
+_OF_IMAGES = "pillow"
+"""The decoder in the header of models of single images."""
+
 
 @dataclass(frozen=True)
 class ModelPair:
@@ -103,3 +106,14 @@ def as_fold_knows(header: dict[str, Any], fold: int | None) -> dict[str, Any]:
     """
     own = [member for member in header.get("members", []) if fold and member["fold"] == fold]
     return header | {key: member[key] for member in own for key in _OF_FOLD & member.keys()}
+
+
+def task_of(header: Mapping[str, Any]) -> str:
+    """What is asked of a temporal model: "frames", "video" or "images".
+
+    Args:
+        header: Of models/temporal.safetensors.
+    """
+    if header.get("frames", {}).get("decoder") == _OF_IMAGES:
+        return "images"
+    return str(header.get("task", {}).get("kind", "frames"))

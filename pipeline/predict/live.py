@@ -15,6 +15,7 @@ from pipeline.features.rows import stored_as
 from pipeline.features.views import mean, views
 from pipeline.frames.decode import upright
 from pipeline.frames.picture import FrameConverter, Picture, picture_of
+from pipeline.model_pair import task_of
 from pipeline.networks.temporal.contract import State
 from pipeline.postprocess.applied import looks_ahead, step
 from pipeline.predict.encoded import encoded_rows
@@ -166,7 +167,7 @@ def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _check(models: Loaded) -> None:
     """Whether these models can run live."""
     header, recipe = models.header, models.recipe
-    if header.get("task", {}).get("kind") == "video":
+    if task_of(header) == "video":
         raise PipelineError(
             "these models give one answer per video (task.kind: video), which is known when the "
             "video ends. Live needs models of task.kind: frames."

@@ -18,7 +18,7 @@ from pipeline.features.identity import LIBRARIES
 from pipeline.features.quantise import engine
 from pipeline.features.video import FileWriter
 from pipeline.given_features import NETWORK
-from pipeline.model_pair import ModelPair, read_pairs
+from pipeline.model_pair import ModelPair, read_pairs, task_of
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.ensemble import Ensemble
 from pipeline.predict.of_folds import side_by_side
@@ -27,9 +27,6 @@ from pipeline.result_store import fingerprint
 from pipeline.runtime import RuntimeParams
 
 Pool = ThreadPoolExecutor
-
-# What the recipe of frames says of single images (frames/images.py).
-IMAGE_DECODER = "pillow"
 
 FORMAT_VERSION = 1
 """Of what is written for a video."""
@@ -75,13 +72,6 @@ class Loaded:
     writers: tuple[FileWriter, ...]
     network: TemporalModule
     device: torch.device
-
-
-def task_of(header: Mapping[str, Any]) -> str:
-    """What is asked of a temporal model: "frames", "video" or "images"."""
-    if header.get("frames", {}).get("decoder") == IMAGE_DECODER:
-        return "images"
-    return str(header.get("task", {}).get("kind", "frames"))
 
 
 def read_models(folder: Path) -> Models:
