@@ -19,7 +19,7 @@ from pipeline.predict.container import read_container
 from pipeline.predict.inputs import find_videos
 from pipeline.predict.outputs import is_written, made_by, write_outputs
 from pipeline.predict.prediction import Prediction, abstaining, check_abstention
-from pipeline.predict.unlike import unlike_features, unlike_frames, unlike_samples
+from pipeline.predict.unlike import unlike_features, unlike_files, unlike_frames, unlike_samples
 from pipeline.progress import Progress
 from pipeline.result_store import file_hash, fingerprint
 from pipeline.runtime import cores
@@ -64,6 +64,7 @@ class OnnxPredictor:
         if lost.all():
             raise VideoError(path.stem, f"{path}: none of its {len(lost)} samples decodes whole.")
         stored = stored_as(with_lost(self._features(sampled), lost), header["features"]["dtype"])
+        container = read_container(path)
         logits = self._models.logits(stored.astype(np.float32))
         probabilities, classified = phases(logits, header)
         return Prediction(
@@ -73,7 +74,8 @@ class OnnxPredictor:
             classified=abstaining(classified, probabilities, abstain),
             probabilities=probabilities,
             warnings=(
-                *unlike_frames(read_container(path), self._frames),
+                *unlike_frames(container, self._frames),
+                *unlike_files(container, header),
                 *unlike_samples(lost),
                 *unlike_features(stored, header, self._path),
             ),

@@ -17,7 +17,7 @@ from pipeline.predict.encoded import Progressed, encoded_video
 from pipeline.predict.live import Image, Live, LivePrediction
 from pipeline.predict.loaded import device_of, fingerprint_of, load, notes_of, read_models
 from pipeline.predict.prediction import Prediction, abstaining, check_abstention
-from pipeline.predict.unlike import unlike_features, unlike_frames, unlike_samples
+from pipeline.predict.unlike import unlike_features, unlike_files, unlike_frames, unlike_samples
 from pipeline.runtime import RuntimeParams
 from pipeline.sequences import FrameTarget, Sequence
 
@@ -189,8 +189,10 @@ class Predictor:
             weights_hash=str(models.header["weights_hash"]),
             fingerprint="",
         )
+        container = read_container(path)
         warnings = (
-            *unlike_frames(read_container(path), models.recipe.frames),
+            *unlike_frames(container, models.recipe.frames),
+            *unlike_files(container, models.header),
             *unlike_samples(video.lost),
             *unlike_features(video.features, models.header, Path("temporal.safetensors")),
         )

@@ -81,6 +81,8 @@ def _made(tmp_path_factory):
         runs = pd.DataFrame(runs, columns=["video", "start_s", "end_s", "phase"])
         write_table(runs, Path("data/index/labels.csv"))
         write_table(pd.DataFrame({"phase": ["first", "second"]}), Path("data/index/phases.csv"))
+        codecs = [(name, "h264") for name in SKILLS]
+        write_table(pd.DataFrame(codecs, columns=["video", "codec"]), Path("data/index/codecs.csv"))
         settings()
         split(SINGLE)
         for stage in (frames_stage, backbone_stage, features_stage):
