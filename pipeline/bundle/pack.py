@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.atomic import replacing
 from pipeline.bundle.card import Card, known_confusions, model_card, parameter
 from pipeline.bundle.contents import MANIFEST, MODELS, as_json, manifest_of
+from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
 from pipeline.evaluate.parameters import flat_parameters
 from pipeline.paths import PARAMS
@@ -45,7 +46,7 @@ def bundle(models: Path, output: Path, reports: Path, licence: str = "") -> str:
             f"{sources['temporal.safetensors']}: gives one answer per video (task.kind: video), "
             "but the card of a bundle tells of phases. `predict --model` takes the folder as it is."
         )
-    backbone = next(iter(found.pairs.values())).backbone_header
+    backbone = read_header(sources["backbone.safetensors"])
     temporal, classes = found.header, found.recipe.classes
     details = _json(reports / "details.json").get("test", {})
     parameters = _parameters(backbone, temporal)
