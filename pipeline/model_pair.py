@@ -7,9 +7,16 @@ from typing import Any
 
 import torch
 
+from pipeline.backbone_parts import Tensors
 from pipeline.checkpoint import load_checkpoint, tensors_hash
 from pipeline.errors import PipelineError
 from pipeline.fold_backbones import backbone_of_fold
+
+_OF_FOLD = {"weights_hash", "backbone", "int8"}
+"""Keys of a member whose features are those of its fold alone."""
+
+_OF_IMAGES = "pillow"
+"""The decoder in the header of models of single images."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,38 @@ def read_pair(backbone: Path, temporal: Path, fold: int | None = None) -> ModelP
         PipelineError: One is missing, damaged or of another kind, or the temporal model was trained
             on another backbone's features, or each fold has a backbone and none is named.
     """
-    tensors, described = backbone_of_fold(*load_checkpoint(backbone), fold)
-    weights, header = load_checkpoint(temporal)
+    return _pair((backbone, temporal), load_checkpoint(backbone), load_checkpoint(temporal), fold)
+
+
+def read_pairs(backbone: Path, temporal: Path) -> dict[int | None, ModelPair]:
+    """Both files, on the CPU, once for each fold whose features are its own.
+
+    Args:
+        backbone: models/backbone.safetensors.
+        temporal: models/temporal.safetensors.
+
+    Returns:
+        By fold, in the order of the members; under None where all videos have the same features.
+
+    Raises:
+        PipelineError: As read_pair, or the backbone of a fold is missing.
+    """
+    files = load_checkpoint(backbone), load_checkpoint(temporal)
+    own = [m["fold"] for m in files[1][1].get("members", []) if _OF_FOLD & m.keys()]
+    folds = tuple(dict.fromkeys(own)) or (None,)
+    return {fold: _pair((backbone, temporal), *files, fold) for fold in folds}
+
+
+def _pair(
+    paths: tuple[Path, Path],
+    backbone: tuple[Tensors, dict[str, Any]],
+    temporal: tuple[Tensors, dict[str, Any]],
+    fold: int | None,
+) -> ModelPair:
+    tensors, described = backbone_of_fold(*backbone, fold)
+    weights, header = temporal
     header = as_fold_knows(header, fold)
-    for path, found, key in ((backbone, described, "name"), (temporal, header, "weights_hash")):
+    for path, found, key in zip(paths, (described, header), ("name", "weights_hash"), strict=True):
         if key not in found:
             raise PipelineError(
                 f"{path}: its header has no `{key}`, so it is not a {path.stem} model. Take both "
@@ -55,7 +90,7 @@ def read_pair(backbone: Path, temporal: Path, fold: int | None = None) -> ModelP
     weights_hash = tensors_hash(tensors)
     if weights_hash != header["weights_hash"]:
         raise PipelineError(
-            f"{backbone}: holds backbone {weights_hash[:12]}, but {temporal} was trained on "
+            f"{paths[0]}: holds backbone {weights_hash[:12]}, but {paths[1]} was trained on "
             f"features of {header['weights_hash'][:12]}. Run `dvc repro`, or take both files from "
             "one project."
         )
@@ -70,5 +105,15 @@ def as_fold_knows(header: dict[str, Any], fold: int | None) -> dict[str, Any]:
         fold: From 1; None: the header as it is.
     """
     own = [member for member in header.get("members", []) if fold and member["fold"] == fold]
-    of_backbone = ("weights_hash", "backbone")
-    return header | {key: member[key] for member in own for key in of_backbone if key in member}
+    return header | {key: member[key] for member in own for key in _OF_FOLD & member.keys()}
+
+
+def task_of(header: Mapping[str, Any]) -> str:
+    """What is asked of a temporal model: "frames", "video" or "images".
+
+    Args:
+        header: Of models/temporal.safetensors.
+    """
+    if header.get("frames", {}).get("decoder") == _OF_IMAGES:
+        return "images"
+    return str(header.get("task", {}).get("kind", "frames"))

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.atomic import replacing
 from pipeline.bundle.card import Card, known_confusions, model_card, parameter
 from pipeline.bundle.contents import MANIFEST, MODELS, as_json, manifest_of
+from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
 from pipeline.evaluate.parameters import flat_parameters
 from pipeline.paths import PARAMS
@@ -39,8 +40,14 @@ def bundle(models: Path, output: Path, reports: Path, licence: str = "") -> str:
             themselves; or the report is another model's.
     """
     sources = {name: models / name for name in MODELS}
-    pair, recipe = read_models(models)
-    backbone, temporal = pair.backbone_header, pair.temporal_header
+    found = read_models(models)
+    if found.of_videos:
+        raise PipelineError(
+            f"{sources['temporal.safetensors']}: gives one answer per video (task.kind: video), "
+            "but the card of a bundle tells of phases. `predict --model` takes the folder as it is."
+        )
+    backbone = read_header(sources["backbone.safetensors"])
+    temporal, classes = found.header, found.recipe.classes
     details = _json(reports / "details.json").get("test", {})
     parameters = _parameters(backbone, temporal)
     card = Card(
@@ -48,14 +55,14 @@ def bundle(models: Path, output: Path, reports: Path, licence: str = "") -> str:
         temporal=temporal,
         parameters=parameters,
         details=details,
-        confusions=known_confusions(reports / "predictions", recipe.classes),
+        confusions=known_confusions(reports / "predictions", classes),
         layout=parameter("data.layout", reports.parent / PARAMS),
         scheme=parameter("split.scheme", reports.parent / PARAMS),
         licence=licence,
     )
     texts = {
         "README.md": model_card(card).encode(),
-        "classes.json": as_json(list(recipe.classes)),
+        "classes.json": as_json(list(classes)),
         "parameters.json": as_json(parameters),
     }
     if (reports / "metrics.json").is_file():

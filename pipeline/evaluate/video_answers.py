@@ -26,7 +26,7 @@ class Answer:
 
     Attributes:
         video: Identifier.
-        truth: Number of the class, or the score.
+        truth: Number of the class, or the score; NaN where it is not known.
         prediction: The same of what was predicted.
         probabilities: (C,) of the classes; None for a score.
         attention: (T,) how much each frame counted, sum 1.
@@ -61,7 +61,7 @@ def answer(
     network: VideoHead,
     header: Mapping[str, Any],
     sequence: VideoSequence,
-    value: str,
+    value: str | None,
     classes: Sequence[str],
     device: torch.device,
 ) -> Answer:
@@ -71,7 +71,7 @@ def answer(
         network: Trained, on the device.
         header: Of its file.
         sequence: The video's features.
-        value: Its truth, as data/index/videos.csv writes it.
+        value: Its truth, as data/index/videos.csv writes it; None where it is not known.
         classes: As classes_of gives them; one that the model does not know has probability 0.
         device: Where to predict.
 
@@ -87,11 +87,13 @@ def answer(
     if not classes:
         task = header["task"]
         score = float(outputs[0]) * task["std"] + task["mean"]
-        return Answer(sequence.video, float(value), score, None, attention)
+        truth = float("nan" if value is None else value)
+        return Answer(sequence.video, truth, score, None, attention)
     probabilities = np.zeros(len(classes))
     known = [classes.index(name) for name in header["classes"]]
     probabilities[known] = outputs.softmax(dim=0).numpy()
-    found, truth = float(probabilities.argmax()), float(classes.index(value))
+    truth = float("nan" if value is None else classes.index(value))
+    found = float(probabilities.argmax())
     return Answer(sequence.video, truth, found, probabilities, attention)
 
 

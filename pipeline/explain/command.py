@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import paths
+from pipeline.checkpoint import read_header
 from pipeline.drawing.heat import Panel, heat_picture
+from pipeline.errors import PipelineError
 from pipeline.explain.request import clock, find_video, sample_at
 from pipeline.feature_store import read_features
 from pipeline.frame_labels import phases_at
+from pipeline.model_pair import task_of
 from pipeline.saliency.gradcam import METHODS
 from pipeline.saliency.models import Models, read_models
 from pipeline.saliency.moment import Moment, attention_heat, read_moment
@@ -26,9 +29,15 @@ def explain(asked: str, times: Sequence[str], output: Path) -> str:
         A line per picture: moment, truth, prediction, file.
 
     Raises:
-        PipelineError: An unknown video or time, or frames, features and models that are not there
-            or do not belong together.
+        PipelineError: An unknown video or time, or models of single images, or frames, features
+            and models that are not there or do not belong together.
     """
+    if task_of(read_header(paths.TEMPORAL)) == "images":
+        raise PipelineError(
+            f"{paths.TEMPORAL}: trained on single images (task.kind: images), but explain draws "
+            "moments of videos (task.kind: frames). reports/index.html shows the images whose "
+            "wrong predictions were surest."
+        )
     video = find_video(asked)
     fold = read_test_folds().get(video)  # its networks did not learn from this video
     features = paths.features_of(fold)

@@ -29,7 +29,7 @@ from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import read_transform, recorded
 from pipeline.networks.temporal.contract import TemporalModule
-from pipeline.predict.loaded import read_models
+from pipeline.predict.loaded import Models, read_models
 from pipeline.predict.recipe import Recipe
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -95,7 +95,10 @@ def export_models(
 
 
 def _load(folder: Path) -> Loaded:
-    pair, recipe = read_models(folder)
+    models = read_models(folder)
+    recipe = models.recipe
+    _check_task(models, folder)
+    (pair,) = models.pairs.values()
     parts = separated(pair.backbone, pair.backbone_header)
     _check(pair, recipe, len(parts), folder)
     (tensors, header) = parts[0]
@@ -121,6 +124,27 @@ def _load(folder: Path) -> Loaded:
             },
         },
     )
+
+
+def _check_task(models: Models, folder: Path) -> None:
+    """Whether models of this task and precision are exported."""
+    path = folder / "temporal.safetensors"
+    if models.of_videos:
+        raise PipelineError(
+            f"{path}: gives one answer per video (task.kind: video); export takes models that find "
+            "the phases of frames (task.kind: frames)."
+        )
+    if models.recipe.features.precision == "int8":
+        raise PipelineError(
+            f"{path}: trained on features of features.precision: int8, which torch makes and ONNX "
+            "does not make alike. Train on features.precision: fp32, and export with --precision "
+            "int8."
+        )
+    if len(models.pairs) > 1:
+        raise PipelineError(
+            f"{path}: each of its {len(models.pairs)} folds has a backbone of its own; export "
+            "takes one. Train on a single split (split.fold or split.scheme)."
+        )
 
 
 def _check(pair: ModelPair, recipe: Recipe, parts: int, folder: Path) -> None:

@@ -22,6 +22,7 @@ from pipeline.features.params import FeaturesParams
 from pipeline.features.precision import in_bf16, in_fp32
 from pipeline.features.quantisation_frames import FRAMES_PER_VIDEO, evenly_spaced
 from pipeline.features.quantise import engine, quantise
+from pipeline.features.scales import Scales, quantised_by
 from pipeline.features.video import FileWriter
 from pipeline.fold_backbones import backbone_of_fold
 from pipeline.frame_store import FrameFile
@@ -44,6 +45,7 @@ class Plan:
         params: Precision, crop and type on disk.
         runtime: Threads, batch on a GPU, compilation.
         quantisation: Containers whose frames decide the scales of int8; empty in other precisions.
+        scales: Those of int8, where they are known already; no container is then read.
         attributes: Written into every file.
         clips: Which frames make a sample's clip; None where a sample is one frame.
         part: Which of the networks side by side, from 0; of a single one, 0.
@@ -58,6 +60,7 @@ class Plan:
     clips: Clips | None = None
     part: int = 0
     fold: int | None = None
+    scales: Scales | None = None
 
 
 def build_writer(
@@ -109,8 +112,13 @@ def _on_device(
     if plan.params.precision == "int8":
         assert backbone.in_full is not None
         reference = encoder
-        images = _quantisation_images(plan.quantisation, encoder, pool, say)
-        encoder = replace(encoder, network=quantise(network, images, backbone.in_full))
+        if plan.scales is None:
+            images = _quantisation_images(plan.quantisation, encoder, pool, say)
+            quantised = quantise(network, images, backbone.in_full)
+        else:
+            example = torch.zeros((1, *shape[1:]), dtype=torch.uint8).movedim(-1, -3)
+            quantised = quantised_by(plan.scales, network, example, backbone.in_full)
+        encoder = replace(encoder, network=quantised)
         facts["engine"] = engine()
     if plan.runtime.compile and plan.params.precision == "int8":
         say("features: int8 is not compiled; its kernels are ready-made")

@@ -5,7 +5,7 @@ the store does not keep it: it is written when the store fills the output.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ _FRAMES_PARAMS = ("short_side", "crop_borders", "quality", "decoder", "on_error"
 
 
 def labels_of(
-    video: str, frames: Mapping[str, Any], params: FeaturesParams, header: Mapping[str, Any]
+    video: str,
+    frames: Mapping[str, Any],
+    params: FeaturesParams,
+    header: Mapping[str, Any],
+    int8: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, str]:
     """What a features file is given when it is put in the output.
 
@@ -28,8 +32,9 @@ def labels_of(
         frames: How the frames were taken, from read_frames_recipe.
         params: The section `features`.
         header: Of models/backbone.safetensors.
+        int8: The scales of each network, from kept_scales; none in other precisions.
     """
-    recipe = {
+    recipe: dict[str, Any] = {
         "frames": _section(frames),
         "features": params.model_dump(),
         "backbone": dict(header),
@@ -38,6 +43,8 @@ def labels_of(
             "features": library_versions(*LIBRARIES),
         },
     }
+    if int8:
+        recipe["int8"] = list(int8)
     return {
         "video": video,
         "weights": str(header["weights"]),

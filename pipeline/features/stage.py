@@ -19,6 +19,7 @@ from pipeline.features.enlarged import enlarged_note
 from pipeline.features.fitting_batch import FittingWriter
 from pipeline.features.given import take_given
 from pipeline.features.identity import features_fingerprint, parts_of_all
+from pipeline.features.kept_scales import kept_scales
 from pipeline.features.params import FeaturesParams
 from pipeline.features.precision import check_precision
 from pipeline.features.quantisation_frames import quantisation_videos
@@ -134,14 +135,20 @@ def _fill(
     networks = [_network(number, *part, params) for number, part in enumerate(parts)]
     store, computed = Store("features"), set[Path]()
     names: list[dict[Path, str]] = []
+    int8: list[dict[str, Any]] = []
     for network in networks:
-        of_network, missing = _in_store(network, plan, containers, store)
-        names.append(of_network)
+        of_network = replace(plan, part=network.number)
+        decided_by = _parts(network, plan, containers)
+        if params.precision == "int8":
+            int8.append(kept_scales(of_network, decided_by))
+            of_network = replace(of_network, scales=int8[-1]["scales"])
+        of_videos, missing = _in_store(network, of_network, decided_by, containers, store)
+        names.append(of_videos)
         computed |= missing
     of_all = {"backbone": header["name"], "weights_hash": tensors_hash(tensors)}
     for path in containers:
-        labels = labels_of(path.stem, taken, params, header)
-        of_video = [of_network[path] for of_network in names]
+        labels = labels_of(path.stem, taken, params, header, int8)
+        of_video = [of_videos[path] for of_videos in names]
         if len(of_video) == 1:
             store.fill(of_video[0], output / path.name, labels)
         else:
@@ -162,8 +169,24 @@ def _network(
     return Network(number, backbone, tensors_hash(tensors), transform)
 
 
+def _parts(network: Network, plan: Plan, containers: Mapping[Path, Frames]) -> dict[str, Any]:
+    """What decides one network's features of every video, apart from its frames."""
+    return parts_of_all(
+        network.backbone.name,
+        network.weights_hash,
+        network.transform,
+        plan.params,
+        [containers[path].fingerprint for path in plan.quantisation],
+        plan.clips,
+    )
+
+
 def _in_store(
-    network: Network, plan: Plan, containers: Mapping[Path, Frames], store: Store
+    network: Network,
+    plan: Plan,
+    parts: dict[str, Any],
+    containers: Mapping[Path, Frames],
+    store: Store,
 ) -> tuple[dict[Path, str], set[Path]]:
     """Make sure that the store holds one network's features of all videos.
 
@@ -171,14 +194,6 @@ def _in_store(
         The fingerprint of each container's features, and the containers that it did not know.
     """
     backbone, transform, params = network.backbone, network.transform, plan.params
-    parts = parts_of_all(
-        backbone.name,
-        network.weights_hash,
-        transform,
-        params,
-        [containers[path].fingerprint for path in plan.quantisation],
-        plan.clips,
-    )
     names = {
         path: features_fingerprint(found.fingerprint, parts) for path, found in containers.items()
     }
@@ -191,7 +206,7 @@ def _in_store(
         attributes = _attributes(backbone, network.weights_hash, params, transform, plan.clips)
         sides = [containers[video.container].short_side_px for video in missing]
         note = enlarged_note(backbone.name, sides, transform)
-        _encode(missing, replace(plan, attributes=attributes, part=network.number), note)
+        _encode(missing, replace(plan, attributes=attributes), note)
     return names, {video.container for video in missing}
 
 

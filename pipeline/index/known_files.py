@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.atomic import remove_abandoned, write_text
 from pipeline.code_identity import code_hash
 from pipeline.index import probe as probing
+from pipeline.index.codec import codec_of
 from pipeline.index.probe import Probe, probe
 from pipeline.progress import Mode, Progress
 from pipeline.result_store import file_hash, store_root
@@ -59,6 +60,14 @@ class KnownFiles:
             record["reader"] = self._reader
             self._note_change()
         return _unpacked(record["probe"])
+
+    def codec(self, file: Path) -> str:
+        """How a video file is coded."""
+        record = self._record(file)
+        if "codec" not in record:
+            record["codec"] = codec_of(file)
+            self._note_change()
+        return str(record["codec"])
 
     def sha256(self, files: list[Path], mode: Mode = "auto") -> dict[Path, str]:
         """The SHA-256 of each file, in hexadecimal."""

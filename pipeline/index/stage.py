@@ -49,6 +49,12 @@ def run(output: Path = INDEX) -> str:
         else:
             found_hashes = files.sha256([dataset.paths[video] for video in probes], mode)
             hashes = {video: found_hashes[dataset.paths[video]] for video in probes}
+        # Of arrays and images there are none.
+        coded = [
+            (video, files.codec(dataset.paths[video]))
+            for video in probes
+            if video not in dataset.given
+        ]
     rows = []
     for video in probes:
         path = dataset.paths[video]
@@ -60,6 +66,7 @@ def run(output: Path = INDEX) -> str:
         extra = {name: values.get(video, "") for name, values in dataset.columns.items()}
         rows.append(row | found | extra)
     write_table(pd.DataFrame(rows), output / "videos.csv")
+    write_table(pd.DataFrame(coded, columns=["video", "codec"]), output / "codecs.csv")
     labels = [
         (video, run.start_s, run.end_s, run.phase)
         for video in probes

@@ -1,9 +1,7 @@
 """The command `predict`: many videos, each to files of its own."""
 
-import multiprocessing
 import sys
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -13,14 +11,16 @@ from pathlib import Path
 from pipeline.atomic import remove_abandoned
 from pipeline.bundle.opened import opened_models
 from pipeline.errors import PipelineError
+from pipeline.predict import answer_files
+from pipeline.predict.at_once import results_at_once
 from pipeline.predict.container import read_container
 from pipeline.predict.devices import devices_for
 from pipeline.predict.inputs import find_videos
 from pipeline.predict.loaded import device_of, fingerprint_of, notes_of, read_models
-from pipeline.predict.outputs import is_written, made_by, write_outputs
+from pipeline.predict.outputs import ENDINGS, is_written, made_by, write_outputs
+from pipeline.predict.prediction import check_abstention
 from pipeline.predict.predictor import Predictor
 from pipeline.progress import Progress
-from pipeline.runtime import cores
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,15 @@ def predict_videos(asked: Sequence[str], request: Request) -> str:
     remove_abandoned(request.out)
     with opened_models(request.models) as folder:
         # What is wrong with the models is said once, and before anything is done.
-        pair, recipe = read_models(folder)
-        model, device = fingerprint_of(pair), device_of(request.device)
-        todo = [video for video in videos if not _is_done(video, request, model)]
+        models = read_models(folder)
+        check_abstention(request.abstain, models.header)
+        model, device = fingerprint_of(models), device_of(request.device)
+        endings = answer_files.ENDINGS if models.of_videos else ENDINGS
+        todo = [video for video in videos if not _is_done(video, request, model, endings)]
         if todo:
-            for line in notes_of(pair, recipe, device):
+            for line in notes_of(models, device):
                 print(f"predict: {line}", file=sys.stderr)
-        del pair
+        del models
         failed = _predict(todo, folder, request)
     kept = len(videos) - len(todo)
     note = f", {kept} were there already" if kept else ""
@@ -79,11 +81,11 @@ def predict_videos(asked: Sequence[str], request: Request) -> str:
     return f"{request.out}: {len(videos)} videos, {len(todo)} predicted{note}"
 
 
-def _is_done(video: Path, request: Request, model: str) -> bool:
+def _is_done(video: Path, request: Request, model: str, endings: Sequence[str]) -> bool:
     # Reading a video for its hash takes a second per gigabyte; most often it is not needed.
     if not (request.out / video.name).with_suffix(".json").is_file():
         return False
-    return is_written(video, request.out, made_by(video, model, request.abstain))
+    return is_written(video, request.out, made_by(video, model, request.abstain), endings)
 
 
 def _predict(videos: Sequence[Path], folder: Path, request: Request) -> list[str]:
@@ -98,7 +100,7 @@ def _predict(videos: Sequence[Path], folder: Path, request: Request) -> list[str
             left = 1 - (done_s + share * seconds[video]) / total_s
             progress.part(video.stem, share, left)
 
-        with closing(_results(videos, folder, request, progressed)) as results:
+        with closing(_results(videos, folder, request, progressed, progress.say)) as results:
             for video, result in results:
                 try:
                     warnings = result()
@@ -118,6 +120,7 @@ def _results(
     folder: Path,
     request: Request,
     progressed: Callable[[Path, int, int], None],
+    say: Callable[[str], None],
 ) -> Generator[tuple[Path, Callable[[], tuple[str, ...]]], None, None]:
     """Each video with a function that gives its warnings or raises its error, as they finish."""
     devices = devices_for(request.device, request.jobs)[: len(videos)]
@@ -129,26 +132,9 @@ def _results(
                     report = partial(progressed, video)
                     yield video, partial(_write, predictor, video, request, report)
         return
-    context = multiprocessing.get_context("spawn")  # neither decoders nor CUDA survive a fork
-    free: Queue[str] = context.Queue()
-    for device in devices:
-        free.put(device)
-    threads = max(1, cores() // len(devices))
-    with ProcessPoolExecutor(
-        len(devices),
-        mp_context=context,
-        initializer=_start,
-        initargs=(folder, request.batch, threads, free),
-    ) as pool:
-        futures: dict[Future[tuple[str, ...]], Path] = {
-            pool.submit(_write_here, video, request): video for video in videos
-        }
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    work = partial(_write_here, request=request)
+    start = partial(_start, folder, request.batch)
+    yield from results_at_once(work, start, videos, devices, say)
 
 
 # Of a process that _results started: how its predictor is made, and the predictor.
@@ -178,7 +164,11 @@ def _write(
     progressed: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[str, ...]:
     """Predict a video and write its files; the warnings."""
-    prediction = predictor.video(video, request.abstain, progressed)
     by = made_by(video, predictor.fingerprint, request.abstain)
+    if predictor.of_videos:
+        answer = predictor.answer(video, request.abstain, progressed)
+        answer_files.write_answer(answer, video, request.out, by)
+        return answer.warnings
+    prediction = predictor.video(video, request.abstain, progressed)
     write_outputs(prediction, video, request.out, by)
     return prediction.warnings

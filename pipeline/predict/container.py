@@ -6,6 +6,8 @@ from pathlib import Path
 
 import av
 
+from pipeline.index.codec import codec_name
+
 
 @dataclass(frozen=True)
 class Container:
@@ -16,12 +18,14 @@ class Container:
         height: Likewise.
         fps: Average rate, in frames per second.
         duration_s: From the first frame to the end of the last.
+        codec: Such as h264.
     """
 
     width: int = 0
     height: int = 0
     fps: float = 0.0
     duration_s: float = 0.0
+    codec: str = ""
 
 
 def read_container(path: Path) -> Container:
@@ -36,6 +40,7 @@ def read_container(path: Path) -> Container:
                 stream.codec_context.height,
                 float(stream.average_rate or Fraction(0)),
                 float(container.duration or 0) / 1e6,  # FFmpeg counts microseconds
+                codec_name(stream),
             )
     except (av.FFmpegError, UnicodeError):
         return Container()

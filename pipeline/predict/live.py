@@ -15,6 +15,7 @@ from pipeline.features.rows import stored_as
 from pipeline.features.views import mean, views
 from pipeline.frames.decode import upright
 from pipeline.frames.picture import FrameConverter, Picture, picture_of
+from pipeline.model_pair import task_of
 from pipeline.networks.temporal.contract import State
 from pipeline.postprocess.applied import looks_ahead, step
 from pipeline.predict.encoded import encoded_rows
@@ -152,7 +153,7 @@ class Live:
     def _predicted(self, at_s: float, feature: NDArray[np.float32]) -> LivePrediction:
         row = torch.from_numpy(feature)[None].to(self._models.device)
         logits, self._state = self._models.network.step(row, self._state)
-        header = self._models.pair.temporal_header
+        header = self._models.header
         probabilities, found, self._smoothing = step(logits[0], header, self._smoothing)
         return LivePrediction(at_s, self._models.recipe.classes[found], probabilities)
 
@@ -165,7 +166,12 @@ def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _check(models: Loaded) -> None:
     """Whether these models can run live."""
-    header, recipe = models.pair.temporal_header, models.recipe
+    header, recipe = models.header, models.recipe
+    if task_of(header) == "video":
+        raise PipelineError(
+            "these models give one answer per video (task.kind: video), which is known when the "
+            "video ends. Live needs models of task.kind: frames."
+        )
     if not models.network.causal:
         raise PipelineError(
             f"this temporal model (model.kind: {header['kind']}) looks into the future and cannot "

@@ -18,8 +18,8 @@ from pipeline.frames.params import FramesParams
 from pipeline.predict.container import read_container
 from pipeline.predict.inputs import find_videos
 from pipeline.predict.outputs import is_written, made_by, write_outputs
-from pipeline.predict.prediction import Prediction, abstaining
-from pipeline.predict.unlike import unlike_features, unlike_frames, unlike_samples
+from pipeline.predict.prediction import Prediction, abstaining, check_abstention
+from pipeline.predict.unlike import unlike_features, unlike_files, unlike_frames, unlike_samples
 from pipeline.progress import Progress
 from pipeline.result_store import file_hash, fingerprint
 from pipeline.runtime import cores
@@ -35,6 +35,7 @@ class OnnxPredictor:
         folder: Holds backbone.onnx and temporal.onnx.
 
     Attributes:
+        header: Of the temporal model.
         fingerprint: Of all that decides a prediction besides the video.
 
     Raises:
@@ -44,7 +45,7 @@ class OnnxPredictor:
     def __init__(self, folder: Path) -> None:
         self._models = OnnxModels(folder)
         self._path = folder / TEMPORAL
-        header = self._models.temporal
+        self.header = header = self._models.temporal
         self._frames = check_section(FramesParams, "frames", header["frames"], self._path)
         self.fingerprint = fingerprint(
             backbone=file_hash(folder / BACKBONE), temporal=file_hash(self._path)
@@ -63,6 +64,7 @@ class OnnxPredictor:
         if lost.all():
             raise VideoError(path.stem, f"{path}: none of its {len(lost)} samples decodes whole.")
         stored = stored_as(with_lost(self._features(sampled), lost), header["features"]["dtype"])
+        container = read_container(path)
         logits = self._models.logits(stored.astype(np.float32))
         probabilities, classified = phases(logits, header)
         return Prediction(
@@ -72,7 +74,8 @@ class OnnxPredictor:
             classified=abstaining(classified, probabilities, abstain),
             probabilities=probabilities,
             warnings=(
-                *unlike_frames(read_container(path), self._frames),
+                *unlike_frames(container, self._frames),
+                *unlike_files(container, header),
                 *unlike_samples(lost),
                 *unlike_features(stored, header, self._path),
             ),
@@ -123,6 +126,7 @@ def predict_videos(asked: Sequence[str], models: Path, out: Path, abstain: float
     videos = find_videos(asked)
     remove_abandoned(out)
     predictor = OnnxPredictor(models / "onnx" if (models / "onnx").is_dir() else models)
+    check_abstention(abstain, predictor.header)
     failed, kept = [], 0
     with Progress("predict", len(videos)) as progress:
         for video in videos:

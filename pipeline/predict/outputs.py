@@ -5,6 +5,7 @@ Each appears under its name only when it is whole; the JSON comes last and says 
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,12 @@ def made_by(video: Path, model: str, abstain: float | None) -> dict[str, Any]:
     return {"model": model, "video_sha256": file_hash(video), "abstain": abstain}
 
 
-def is_written(video: Path, out: Path, made_by: dict[str, Any]) -> bool:
+def is_written(
+    video: Path, out: Path, made_by: dict[str, Any], endings: Sequence[str] = ENDINGS
+) -> bool:
     """Whether the files of a video are there, by these models, from this very video."""
     path = out / video.name
-    if not all(path.with_suffix(ending).is_file() for ending in ENDINGS):
+    if not all(path.with_suffix(ending).is_file() for ending in endings):
         return False
     try:
         found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))

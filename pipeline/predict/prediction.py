@@ -1,10 +1,13 @@
 """The phases of a video, by sample and as segments."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import PipelineError
 from pipeline.scored_video import Probabilities
 from pipeline.segments import Labels, segments
 
@@ -71,6 +74,29 @@ class Prediction:
                 runs.label.tolist(), runs.start.tolist(), runs.end.tolist(), strict=True
             )
         ]
+
+
+def check_abstention(abstain: float | None, header: Mapping[str, Any]) -> None:
+    """Whether a model can abstain below a probability.
+
+    Args:
+        abstain: The probability; None: it never abstains.
+        header: Of the temporal model.
+
+    Raises:
+        PipelineError: It is no probability, or the model gives none with its answer.
+    """
+    if abstain is None:
+        return
+    if not 0 <= abstain <= 1:  # true of NaN
+        raise PipelineError(
+            f"--abstain: found {abstain}, but it is a probability. Allowed: 0 to 1, such as 0.6."
+        )
+    if not header["classes"]:
+        raise PipelineError(
+            f"--abstain: found {abstain}, but these models predict {header['task']['target']}, a "
+            "number, which comes without a probability. Leave it out."
+        )
 
 
 def abstaining(classified: Labels, probabilities: Probabilities, least: float | None) -> Labels:

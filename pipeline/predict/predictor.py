@@ -8,14 +8,16 @@ from typing import Self
 import numpy as np
 
 from pipeline.bundle.opened import opened_models
-from pipeline.errors import VideoError
+from pipeline.errors import PipelineError, VideoError
 from pipeline.evaluate.predict import predict
+from pipeline.evaluate.video_answers import answer, mean_answer, members_of
+from pipeline.predict.answer import VideoAnswer
 from pipeline.predict.container import read_container
 from pipeline.predict.encoded import Progressed, encoded_video
 from pipeline.predict.live import Image, Live, LivePrediction
-from pipeline.predict.loaded import device_of, fingerprint_of, load, notes_of
-from pipeline.predict.prediction import Prediction, abstaining
-from pipeline.predict.unlike import unlike_features, unlike_frames, unlike_samples
+from pipeline.predict.loaded import device_of, fingerprint_of, load, notes_of, read_models
+from pipeline.predict.prediction import Prediction, abstaining, check_abstention
+from pipeline.predict.unlike import unlike_features, unlike_files, unlike_frames, unlike_samples
 from pipeline.runtime import RuntimeParams
 from pipeline.sequences import FrameTarget, Sequence
 
@@ -37,7 +39,9 @@ class Predictor:
         classes: Names in class order.
         fps: Samples per second of video.
         image_rate: Images per second that it takes; more than fps where a sample is a clip.
-        causal: Whether it can run live.
+        causal: Whether the temporal model can run live.
+        of_videos: Whether there is one answer per video, of `answer`, and not a phase per sample,
+            of `video`.
         fingerprint: Of all that decides a prediction besides the video.
         notes: What differs here from where the models were trained, a line each.
 
@@ -52,15 +56,17 @@ class Predictor:
         self._runtime = RuntimeParams(batch=batch, threads=threads, workers=threads)
         self._pool = ThreadPoolExecutor(self._runtime.worker_count)
         with opened_models(Path(models)) as folder:
-            self._models = load(folder, device_of(device), self._runtime, self._pool)
+            models_read = read_models(folder)
+            self._models = load(models_read, folder, device_of(device), self._runtime, self._pool)
         self._live: Live | None = None
-        pair, recipe = self._models.pair, self._models.recipe
+        recipe = self._models.recipe
         self.classes = recipe.classes
         self.fps = recipe.fps
         self.image_rate = recipe.frames.rate
         self.causal = bool(self._models.network.causal)
-        self.fingerprint = fingerprint_of(pair)
-        self.notes = notes_of(pair, recipe, self._models.device)
+        self.of_videos = models_read.of_videos
+        self.fingerprint = fingerprint_of(models_read)
+        self.notes = notes_of(models_read, self._models.device)
 
     def __enter__(self) -> Self:
         return self
@@ -92,48 +98,105 @@ class Predictor:
 
         Raises:
             VideoError: The file is missing, no video, or damaged.
-            PipelineError: The device has too little memory.
+            PipelineError: The device has too little memory, `abstain` is no probability, or the
+                models give one answer per video.
         """
-        path, recipe = Path(path), self._models.recipe
+        if self.of_videos:
+            raise PipelineError(
+                "these models give one answer per video (task.kind: video): call `answer`. "
+                "Models of task.kind: frames find phases."
+            )
+        models = self._models
+        check_abstention(abstain, models.header)
+        sequence, warnings = self._sequence(Path(path), progressed)
+        scored = predict(models.network, models.header, sequence, models.device)
+        probabilities = scored.known_probabilities
+        return Prediction(
+            classes=self.classes,
+            fps=self.fps,
+            time_s=sequence.time_s,
+            classified=abstaining(scored.prediction, probabilities, abstain),
+            probabilities=probabilities,
+            warnings=warnings,
+        )
+
+    def answer(
+        self,
+        path: str | Path,
+        abstain: float | None = None,
+        progressed: Progressed = lambda done, of: None,
+    ) -> VideoAnswer:
+        """The one answer to a video, of models of task.kind: video; read once, as `video` does.
+
+        Args:
+            path: The file.
+            abstain: Below this probability of the best class, the video is left without one.
+            progressed: Told how many samples of how many are encoded.
+
+        Raises:
+            VideoError: The file is missing, no video, or damaged.
+            PipelineError: The device has too little memory, the models find phases, or they are to
+                abstain from a number, which has no probability.
+        """
+        models, task = self._models, self._models.header.get("task", {})
+        if not self.of_videos:
+            raise PipelineError(
+                "these models find the phases of frames (task.kind: frames): call `video`. Models "
+                "of task.kind: video give one answer per video."
+            )
+        check_abstention(abstain, models.header)
+        sequence, warnings = self._sequence(Path(path), progressed)
+        members = members_of(models.network, models.header)
+        found = mean_answer(
+            [answer(own, of, sequence, None, self.classes, models.device) for own, of in members]
+        )
+        prediction: str | float | None = found.prediction
+        if found.probabilities is not None:
+            prediction = self.classes[int(found.prediction)]
+            if abstain is not None and found.probabilities.max() < abstain:
+                prediction = None
+        return VideoAnswer(
+            target=str(task["target"]),
+            scale=str(task["scale"]),
+            classes=self.classes,
+            prediction=prediction,
+            probabilities=np.zeros(0) if found.probabilities is None else found.probabilities,
+            fps=self.fps,
+            time_s=sequence.time_s,
+            attention=found.attention,
+            warnings=warnings,
+        )
+
+    def _sequence(self, path: Path, progressed: Progressed) -> tuple[Sequence, tuple[str, ...]]:
+        """A video as the temporal model sees it, and in what it is unlike those of training."""
+        models = self._models
         if not path.is_file():
             raise VideoError(path.stem, f"{path} is not a file. Is its name right?")
         video = encoded_video(
             path,
-            recipe.frames,
-            self._models.writers,
+            models.recipe.frames,
+            models.writers,
             self._runtime.thread_count,
             self._pool,
             progressed,
         )
-        header = dict(self._models.pair.temporal_header)
-        scored = predict(
-            self._models.network,
-            header,
-            Sequence(
-                video=path.stem,
-                features=video.features,
-                target=FrameTarget(np.full(len(video.time_s), -1, dtype=np.int64)),
-                time_s=video.time_s,
-                fps=recipe.fps,
-                weights_hash=self._models.pair.weights_hash,
-                fingerprint="",
-            ),
-            self._models.device,
-        )
-        probabilities = scored.known_probabilities
-        warnings = [
-            *unlike_frames(read_container(path), recipe.frames),
-            *unlike_samples(video.lost),
-            *unlike_features(video.features, header, Path("temporal.safetensors")),
-        ]
-        return Prediction(
-            classes=self.classes,
-            fps=self.fps,
+        sequence = Sequence(
+            video=path.stem,
+            features=video.features,
+            target=FrameTarget(np.full(len(video.time_s), -1, dtype=np.int64)),
             time_s=video.time_s,
-            classified=abstaining(scored.prediction, probabilities, abstain),
-            probabilities=probabilities,
-            warnings=tuple(warnings),
+            fps=models.recipe.fps,
+            weights_hash=str(models.header["weights_hash"]),
+            fingerprint="",
         )
+        container = read_container(path)
+        warnings = (
+            *unlike_frames(container, models.recipe.frames),
+            *unlike_files(container, models.header),
+            *unlike_samples(video.lost),
+            *unlike_features(video.features, models.header, Path("temporal.safetensors")),
+        )
+        return sequence, warnings
 
     def frame(self, image: Image, time_s: float) -> LivePrediction:
         """The phase now, from an image and those before it, at a cost that stays the same.

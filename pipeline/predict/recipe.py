@@ -45,7 +45,8 @@ def recipe_of(pair: ModelPair, temporal: Path) -> Recipe:
         PipelineError: A header lacks a step, or a step cannot be done without the project.
     """
     header = pair.temporal_header
-    missing = [key for key in _NEEDED if not header.get(key)]
+    # A number per video has no classes.
+    missing = [key for key in _NEEDED if not header.get(key) and header.get(key) != []]
     if missing:
         raise PipelineError(
             f"{temporal}: its header says nothing of {', '.join(missing)}, which a video needs to "
@@ -54,11 +55,11 @@ def recipe_of(pair: ModelPair, temporal: Path) -> Recipe:
         )
     frames = _section(FramesParams, "frames", header, temporal)
     features = _section(FeaturesParams, "features", header, temporal)
-    if features.precision == "int8":
+    if features.precision == "int8" and "int8" not in header:
         raise PipelineError(
             f"{temporal}: features.precision is int8, whose scales come from frames of the "
-            "training videos and are not in the model files. Set features.precision: fp32 or bf16 "
-            "and run `dvc repro`."
+            "training videos and are not in this model file, which an earlier version wrote. Run "
+            "`dvc repro`: features and models are taken from the store, and the scales added."
         )
     clips, every = None, 1
     if (found := pair.backbone_header.get("clip")) is not None:

@@ -62,6 +62,8 @@ def header_of_all(headers: Mapping[Member, dict[str, Any]], seed: int) -> dict[s
     of_member: tuple[str, ...] = _OF_MEMBER
     if len({header["weights_hash"] for header in headers.values()}) > 1:
         of_member += _OF_BACKBONE
+    if any(header.get("int8") != first.get("int8") for header in headers.values()):
+        of_member += ("int8",)  # each fold takes its scales from its training videos
     return {
         **{key: value for key, value in first.items() if key not in of_member},
         **({"task": _in_common(first["task"])} if "task" in first else {}),

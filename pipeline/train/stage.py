@@ -25,6 +25,7 @@ from pipeline.train.loop import Trained
 from pipeline.train.members import Member, Training, history_of, tensors_of, trained
 from pipeline.train.params import TrainParams
 from pipeline.train.postfit import Fold, check_postprocess, fitted
+from pipeline.train.seen_videos import videos_seen
 from pipeline.train.task_rules import check_training
 from pipeline.train.videos import read_videos
 
@@ -81,6 +82,8 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
         network = networks[0] if len(networks) == 1 else Ensemble(networks)
         trained_folds.append(Fold(fold, network, videos.training, videos.validation))
     besides = fitted(postprocess, trained_folds)
+    if seen := videos_seen({v.video for own in trained_folds for v in own.training}):
+        besides["videos_seen"] = seen
     # What each fold's own backbone saw is not to be compared with another's.
     if all(features_of(fold) == FEATURES for fold in folds):
         # Folds share videos: each counts once.

@@ -209,3 +209,11 @@ def test_a_backbone_without_maps_and_attention_is_said_in_a_line(explained, monk
     )
     assert explain("b", ["3"], OUT).endswith("; resnet18 has neither maps nor attention to draw")
     assert not OUT.exists()
+
+
+def test_models_of_single_images_have_no_moments(project):
+    path = Path("models/temporal.safetensors")
+    tensors, header = load_checkpoint(path)
+    save_checkpoint(path, tensors, header | {"frames": {"fps": 1, "decoder": "pillow"}})
+    with pytest.raises(PipelineError, match=r"task\.kind: images.*moments of videos"):
+        explain("b", ["3"], OUT)

@@ -44,7 +44,8 @@ def alike(found, wanted):
 
 def torch_features(batch):
     """By the network as it was published: nothing folded."""
-    pair, recipe = read_models(MODELS)
+    models = read_models(MODELS)
+    (pair,), recipe = models.pairs.values(), models.recipe
     ((tensors, header),) = separated(pair.backbone, pair.backbone_header)
     backbone = build_backbone(header["name"])
     backbone.network.load_state_dict(tensors)
@@ -180,6 +181,12 @@ def test_other_wrong_requests_are_refused(workplace):
     features = {"precision": "fp32", "dtype": "float16", "decoder": "opencv", "tta": "flip"}
     make_models(features=features)
     with pytest.raises(PipelineError, match=r"features\.tta: found flip"):
+        export_models(MODELS, "onnx", None, "fp32")
+    make_models(features={"precision": "int8"}, int8=[])
+    with pytest.raises(PipelineError, match=r"features of features\.precision: int8"):
+        export_models(MODELS, "onnx", None, "fp32")
+    make_models(task={"kind": "video", "pooling": "mean"})
+    with pytest.raises(PipelineError, match=r"one answer per video \(task\.kind: video\)"):
         export_models(MODELS, "onnx", None, "fp32")
 
 

@@ -191,6 +191,10 @@ def test_a_small_and_slow_video_comes_with_a_warning(models):
         (lambda m: make_models(frames=None), "says nothing of frames"),
         (lambda m: make_models(features={"precision": "int8"}), "is int8, whose scales"),
         (lambda m: make_models(frames={"fps": 0}), r"frames.fps: found 0"),
+        (
+            lambda m: make_models(frames={"fps": 1, "decoder": "pillow"}),
+            r"trained on single images \(task.kind: images\)",
+        ),
     ],
 )
 def test_models_that_cannot_be_used_are_named_before_anything_is_done(models, spoil, message):
@@ -217,6 +221,17 @@ def test_names_that_mean_nothing_or_the_same_are_refused(models):
     assert [p.name for p in find_videos(["op/b.mp4", "op", "op/*.mp4"])] == ["b.mp4", "a.mp4"]
     with pytest.raises(PipelineError, match="--device: found cuda:99"):
         run("op", device="cuda:99")
+
+
+@pytest.mark.parametrize("abstain", ["nan", "1.5", "-0.1"])
+def test_a_model_abstains_below_a_probability_only(abstain, models, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", f"surgphase predict op --abstain {abstain}".split())
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "abstain" in capsys.readouterr().err
+    with pytest.raises(PipelineError, match=r"--abstain: found .*Allowed: 0 to 1"):
+        run("op", abstain=float(abstain))
+    assert not Path("out").exists() or not list(Path("out").iterdir())
 
 
 SEGMENTS = [
