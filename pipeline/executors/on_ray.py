@@ -169,6 +169,7 @@ def _connected(address: str) -> Iterator[Any]:
             ray.init(address=address, **quiet)
         else:
             ray.init(
+                address="local",
                 num_cpus=cores(),
                 include_dashboard=False,
                 object_store_memory=_OBJECTS_BYTES,

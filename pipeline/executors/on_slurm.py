@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from itertools import islice
 from math import ceil
 from typing import Any
@@ -76,7 +77,7 @@ def run(
                 time.sleep(_POLL_S)
     finally:
         for job in running:
-            job.cancel(check=False)
+            _cancel(job, slurm)
 
 
 def _submitted(
@@ -124,6 +125,21 @@ def _submitit() -> Any:
             "`pip install 'surgical-phase-pipeline[slurm]'`, or take runtime.executor: local."
         ) from None
     return submitit
+
+
+def _cancel(job: Any, slurm: SlurmParams) -> None:
+    if slurm.cluster == "slurm":
+        job.cancel(check=False)
+        return
+    import psutil
+
+    # Its interrupt is ignored where a shell has started us in the background; the number of a
+    # local job is that of the process that watches over it.
+    with suppress(psutil.NoSuchProcess):
+        watcher = psutil.Process(int(job.job_id))
+        for process in (watcher, *watcher.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def _forget(job: Any) -> None:
