@@ -75,4 +75,4 @@ def _outcomes(
 
 def _named(item: object) -> str:
     """What a line calls an item."""
-    return str(getattr(item, "video", item))
+    return str(getattr(item, "name", None) or getattr(item, "video", item))

@@ -137,9 +137,12 @@ def _cancel(job: Any, slurm: SlurmParams) -> None:
     # local job is that of the process that watches over it.
     with suppress(psutil.NoSuchProcess):
         watcher = psutil.Process(int(job.job_id))
-        for process in (watcher, *watcher.children(recursive=True)):
+        processes = [watcher, *watcher.children(recursive=True)]
+        for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        psutil.wait_procs(processes, timeout=5)
+    job.done()  # notes that the process has ended
 
 
 def _forget(job: Any) -> None:

@@ -29,7 +29,7 @@ class _Item:
     plan: Plan
 
     @property
-    def video(self) -> str:
+    def name(self) -> str:
         """Its name, for messages."""
         return self.missing.container.stem
 
@@ -61,10 +61,10 @@ def encode_elsewhere(missing: Sequence[MissingVideo], plan: Plan, note: str | No
             progress.say(f"features: {note}")
         for item, give in done_elsewhere(_write, items, needs, runtime, progress.say):
             try:
-                progress.step(item.video, give())
+                progress.step(item.name, give())
             except PipelineError as error:
                 failed.append(str(error))
-                progress.step(item.video, f"FAILED: {error}")
+                progress.step(item.name, f"FAILED: {error}")
     if failed:
         raise PipelineError("\n".join(failed))
 

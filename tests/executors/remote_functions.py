@@ -53,4 +53,4 @@ def _write_note(folder, item):
     node = ray.get_runtime_context().get_node_id()
     path = Path(folder)
     path.mkdir(exist_ok=True)
-    (path / f"{item.video}+{node}+{uuid.uuid4()}").touch()
+    (path / f"{item.name}+{node}+{uuid.uuid4()}").touch()

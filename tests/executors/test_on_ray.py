@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import remote_functions
+from elsewhere_project import check_frames, check_training
 from features_project import add_video, forget, hashes, make_project
 
 from pipeline.errors import PipelineError
@@ -96,6 +97,11 @@ def test_features_have_the_bytes_of_a_local_run_though_a_node_dies(cluster, work
 
 def on_node(folder, node):
     return list(Path(folder).glob(f"*+{node.node_id}+*"))
+
+
+@pytest.mark.parametrize("check", [check_frames, check_training])
+def test_frames_and_trainings_have_the_bytes_of_a_local_run(cluster, workplace, check):
+    check(f"  executor: ray\n  address: {cluster.address}\n  task: {{memory_gb: 0.1}}\n")
 
 
 def test_an_item_whose_worker_dies_is_done_again(cluster, workplace):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import remote_functions
+from elsewhere_project import check_frames
 from features_project import add_video, forget, hashes, make_project
 
 from pipeline.errors import PipelineError
@@ -53,6 +54,10 @@ def test_features_have_the_bytes_of_a_local_run(workplace):
     assert hashes(workplace / "features/videos") == local
 
 
+def test_frames_have_the_bytes_of_a_local_run(workplace):
+    check_frames("  executor: slurm\n  slurm: {cluster: local, jobs: 2}\n")
+
+
 def test_a_job_that_dies_is_submitted_again(workplace):
     Path("tries").mkdir()
     ((_, give),) = done_elsewhere(remote_functions.dying, ["tries"], LOCALLY.task, LOCALLY, print)
@@ -91,7 +96,7 @@ def test_an_extra_that_is_missing_is_named_with_the_command(monkeypatch, executo
         list(done_elsewhere(remote_functions.squared, [1], asked.task, asked, print))
 
 
-@pytest.mark.parametrize("stage", ["frames", "train"])
+@pytest.mark.parametrize("stage", ["frames"])
 def test_a_local_run_loads_neither_ray_nor_submitit(stage):
     code = (
         f"import sys, pipeline.{stage}.stage; assert not {{'ray', 'submitit'}} & sys.modules.keys()"
