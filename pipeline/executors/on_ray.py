@@ -198,6 +198,8 @@ def _ray() -> Any:
             "params.yaml: runtime.executor: found ray, which is not installed. "
             "`pip install 'surgical-phase-pipeline[ray]'`, or take runtime.executor: local."
         ) from None
+    # It would word every start, and the progress of the stage is what counts.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     return ray
 
 

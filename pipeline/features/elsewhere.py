@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import torch
@@ -55,11 +56,14 @@ def encode_elsewhere(missing: Sequence[MissingVideo], plan: Plan, note: str | No
         needs = needs.model_copy(update={"gpus": 0})
     plan = replace(plan, runtime=runtime.of_one_item(needs))
     items = [_Item(video, plan) for video in missing]
-    with Progress("features", len(missing), runtime.progress) as progress:
+    with (
+        Progress("features", len(missing), runtime.progress) as progress,
+        closing(done_elsewhere(_write, items, needs, runtime, progress.say)) as done,
+    ):
         progress.say(f"features: {name}, {plan.params.precision}, on {runtime.executor}, {needs}")
         if note:
             progress.say(f"features: {note}")
-        for item, give in done_elsewhere(_write, items, needs, runtime, progress.say):
+        for item, give in done:
             try:
                 progress.step(item.name, give())
             except PipelineError as error:

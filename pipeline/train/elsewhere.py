@@ -1,6 +1,7 @@
 """Several trainings at a time, by workers of an executor, into the store."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,8 +66,11 @@ def train_elsewhere(members: Sequence[Member], recipe: Recipe) -> set[Member]:
     runtime = recipe.runtime
     of_one = replace(recipe, runtime=runtime.of_one_item(runtime.task))
     items, made, failed = [_Item(member, of_one) for member in members], set[Member](), list[str]()
-    with Progress("train", len(items), runtime.progress) as progress:
-        for item, give in done_elsewhere(_train, items, runtime.task, runtime, progress.say):
+    with (
+        Progress("train", len(items), runtime.progress) as progress,
+        closing(done_elsewhere(_train, items, runtime.task, runtime, progress.say)) as done,
+    ):
+        for item, give in done:
             try:
                 note, was_there = give()
             except PipelineError as error:
