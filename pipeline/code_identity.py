@@ -27,6 +27,7 @@ DECIDES_NOTHING = frozenset(
         *("networks/backbones/contract", "networks/backbones/torchvision_weights"),
         *("networks/backbones/pytorchvideo_weights", "networks/backbones/hugging_face"),
         "networks/backbones/tensor_names",
+        *("executors/elsewhere", "executors/on_ray", "executors/on_slurm", "executors/worker"),
     )
 )
 """Modules that say where things lie and run, show progress, word errors, move whole files, read

@@ -8,11 +8,34 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.errors import PipelineError
-from pipeline.settings import Section, read_section
+from pipeline.settings import Number, Section, read_section
+
+
+class Needs(Section):
+    """What one item takes, be it a video or a training, where an executor does it."""
+
+    cpus: int = Field(1, ge=1)
+    gpus: Number = Field(0, ge=0, description="of features and trainings; 0: on processors")
+    memory_gb: Number = Field(2, gt=0)
+
+    def __str__(self) -> str:
+        return f"cpus: {self.cpus}, gpus: {self.gpus:g}, memory_gb: {self.memory_gb:g}"
+
+
+class SlurmParams(Section):
+    """How jobs are submitted to Slurm."""
+
+    cluster: Literal["slurm", "local"] = Field(
+        "slurm", description="local: as processes of this machine, to try it"
+    )
+    partition: str | None = None
+    account: str | None = None
+    time_min: int = Field(240, ge=1, description="after which Slurm ends a job")
+    jobs: int = Field(16, ge=1, description="that run at a time")
 
 
 class RuntimeParams(Section):
-    """Device, workers and what is shown meanwhile."""
+    """Device, workers, where items are done, and what is shown meanwhile."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(1, ge=1, description="GPUs that features and fine-tuning may use")
@@ -25,6 +48,12 @@ class RuntimeParams(Section):
     threads: int = Field(0, ge=0, description="torch threads, 0: one per core")
     compile: bool = Field(False, description="the backbone by torch.compile, needs a C++ compiler")
     progress: Literal["auto", "bar", "lines", "none"] = "auto"
+    executor: Literal["local", "ray", "slurm"] = "local"
+    address: str = Field(
+        "", pattern=r"^$|^[^/\s]+:\d+$", description="host:port of a Ray cluster; empty: start one"
+    )
+    task: Needs = Needs()
+    slurm: SlurmParams = SlurmParams()
 
     @property
     def worker_count(self) -> int:
@@ -35,6 +64,18 @@ class RuntimeParams(Section):
     def thread_count(self) -> int:
         """Threads for one process, at least one."""
         return self.threads or cores()
+
+    def of_one_item(self, needs: Needs) -> "RuntimeParams":
+        """Settings of a worker that does one item with the processors and the GPU it was given."""
+        return self.model_copy(
+            update={
+                "device": "cuda" if needs.gpus else "cpu",
+                "devices": 1,
+                "workers": self.workers or needs.cpus,
+                "threads": self.threads or needs.cpus,
+                "progress": "none",
+            }
+        )
 
 
 def gpus(runtime: RuntimeParams) -> int:

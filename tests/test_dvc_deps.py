@@ -14,7 +14,16 @@ PACKAGE = ROOT / "pipeline"
 STAGES = ("index", "frames", "backbone", "features", "train", "evaluate")
 # Below the rooms, from top to bottom: each may import those behind it.
 ON_TOP = {"cli", "cli_models", "__main__", "all_params", "doctor"}
-LAYERS = ("drawing", "metrics", "feature_space", "postprocess", "training", "saliency", "networks")
+LAYERS = (
+    "drawing",
+    "metrics",
+    "feature_space",
+    "postprocess",
+    "training",
+    "saliency",
+    "networks",
+    "executors",
+)
 COMMANDS = (
     "bundle",
     "compare",

@@ -15,6 +15,7 @@ from pipeline.clips import Clips, recorded_clips
 from pipeline.errors import PipelineError
 from pipeline.features.build import Plan
 from pipeline.features.devices import advice, devices_for
+from pipeline.features.elsewhere import encode_elsewhere
 from pipeline.features.enlarged import enlarged_note
 from pipeline.features.fitting_batch import FittingWriter
 from pipeline.features.given import take_given
@@ -274,7 +275,10 @@ def _attributes(
 
 
 def _encode(missing: Sequence[MissingVideo], plan: Plan, note: str | None) -> None:
-    """Compute what is missing, on as many devices as the run may use."""
+    """Compute what is missing, on as many devices as the run may use, or elsewhere."""
+    if plan.runtime.executor != "local":
+        encode_elsewhere(missing, plan, note)
+        return
     devices = devices_for(plan.runtime, plan.params)[: len(missing)]
     name, precision = plan.attributes["backbone"], plan.params.precision
     with Progress("features", len(missing), plan.runtime.progress) as progress:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pipeline.clips import clips_of, read_clip
 from pipeline.errors import PipelineError, VideoError
+from pipeline.executors.elsewhere import done_elsewhere
 from pipeline.frame_store import FrameFile
 from pipeline.frames.container import Extraction, write_container
 from pipeline.frames.decode import versions
@@ -127,12 +128,9 @@ def _stored(extraction: Extraction, store: Store) -> str | None:
 def _extract(extractions: list[Extraction], runtime: RuntimeParams) -> list[VideoError]:
     """Extract every video, several at a time where there are cores; return the damaged ones."""
     damaged = []
-    workers = max(1, min(_workers(runtime), len(extractions)))
-    threads = max(1, runtime.thread_count // workers)
-    extractions = [replace(extraction, threads=threads) for extraction in extractions]
     with (
         Progress("frames", len(extractions), runtime.progress) as progress,
-        closing(_results(extractions, workers)) as results,
+        closing(_results(extractions, runtime, progress.say)) as results,
     ):
         for extraction, write in results:
             try:
@@ -151,9 +149,18 @@ def _workers(runtime: RuntimeParams) -> int:
 
 
 def _results(
-    extractions: list[Extraction], workers: int
+    extractions: list[Extraction], runtime: RuntimeParams, say: Callable[[str], None]
 ) -> Generator[tuple[Extraction, Callable[[], str]], None, None]:
     """Each with a function that gives its result or raises its error, as they finish."""
+    if runtime.executor != "local":
+        needs = runtime.task.model_copy(update={"gpus": 0})
+        threads = runtime.of_one_item(needs).threads
+        extractions = [replace(extraction, threads=threads) for extraction in extractions]
+        yield from done_elsewhere(write_container, extractions, needs, runtime, say)
+        return
+    workers = max(1, min(_workers(runtime), len(extractions)))
+    threads = max(1, runtime.thread_count // workers)
+    extractions = [replace(extraction, threads=threads) for extraction in extractions]
     if workers == 1:
         # Another process would only cost its start.
         for extraction in extractions:

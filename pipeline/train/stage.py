@@ -20,6 +20,7 @@ from pipeline.seen import features_seen
 from pipeline.settings import read_section, read_value
 from pipeline.tables import read_folds, write_table
 from pipeline.task import read_task
+from pipeline.train.elsewhere import Recipe, train_elsewhere
 from pipeline.train.header import header_of, header_of_all
 from pipeline.train.loop import Trained
 from pipeline.train.members import Member, Training, history_of, tensors_of, trained
@@ -59,6 +60,14 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     seed, folds = read_value("seed", int), read_folds()
     seeds = params.seeds or [seed]
     alone = len(folds) * len(seeds) == 1
+    made: set[Member] = set()
+    if runtime.executor != "local" and not alone:
+        # What is wrong with params.yaml is said before hours of training, as in a local run.
+        videos = read_videos(task, params, folds[0], folds)
+        check_postprocess(postprocess, videos.training, videos.validation)
+        _check_phases(Training(kind, model, params, seeds[0], videos))
+        recipe = Recipe(kind, model, params, task, tuple(folds), curves, runtime)
+        made = train_elsewhere([Member(f, s) for f in folds for s in seeds], recipe)
     results: dict[Member, Trained] = {}
     headers: dict[Member, dict[str, Any]] = {}
     found: list[bool] = []
@@ -75,7 +84,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
                 training, runtime, folder, "train" if alone else f"train {member}:"
             )
             headers[member] = header_of(training, results[member])
-            found.append(was_there)
+            found.append(was_there and member not in made)
             training.network.load_state_dict(results[member].weights)
             # One from the store has been nowhere but on the processor.
             networks.append(training.network.to(device))

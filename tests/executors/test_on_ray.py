@@ -1,0 +1,161 @@
+"""Items on a cluster of Ray, whose nodes are processes of this machine."""
+
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import remote_functions
+from elsewhere_project import check_frames, check_training
+from features_project import add_video, forget, hashes, make_project
+
+from pipeline.errors import PipelineError
+from pipeline.executors import worker
+from pipeline.executors.elsewhere import done_elsewhere
+from pipeline.features import elsewhere
+from pipeline.features import stage as features_stage
+from pipeline.progress import Progress
+from pipeline.runtime import Needs, RuntimeParams, read_runtime
+
+pytest.importorskip("ray")
+ROOT = Path(__file__).parents[2]
+SMALL = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes with a processor each; the driver is on the first one."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests/executors'}")
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **SMALL})
+        cluster.add_node(num_cpus=1, **SMALL)
+        yield cluster
+        cluster.shutdown()
+
+
+def on(cluster, needs=None):
+    return RuntimeParams(
+        executor="ray", address=cluster.address, task=needs or Needs(memory_gb=0.1), progress="none"
+    )
+
+
+def ended(function, items, runtime, said=None):
+    """Each item with its result or its error."""
+    found = {}
+    for item, give in done_elsewhere(
+        function, items, runtime.task, runtime, (said if said is not None else []).append
+    ):
+        try:
+            found[item] = give()
+        except PipelineError as error:
+            found[item] = error
+    return found
+
+
+def test_results_errors_and_lines_come_back(cluster):
+    said = []
+    found = ended(remote_functions.squared, range(1, 6), on(cluster), said)
+    assert str(found.pop(3)) == "3: found an odd number"
+    assert found == {1: 1, 2: 4, 4: 16, 5: 25}
+    assert sorted(said) == [f"squaring {number}" for number in range(1, 6)]
+
+
+def test_features_have_the_bytes_of_a_local_run_though_a_node_dies(cluster, workplace, monkeypatch):
+    make_project(workplace)
+    for number in range(2, 8):
+        add_video(workplace, f"video{number}", 8, number)
+    features_stage.run()
+    local = hashes(workplace / "features/videos")
+    forget(workplace)
+    shutil.rmtree(workplace / "features/videos")
+    with Path("params.yaml").open("a") as params:
+        params.write(f"  executor: ray\n  address: {cluster.address}\n")
+        params.write("  task: {memory_gb: 0.1}\n")
+    monkeypatch.setattr(elsewhere, "_write", remote_functions.counted_features)
+    (going,) = cluster.worker_nodes
+    replaced = []
+
+    def replace_the_node(progress, name, note=""):
+        """After the node has done a video and begun another."""
+        if not replaced and len(on_node("done", going)) >= 1:
+            deadline = time.monotonic() + 10
+            while len(on_node("begun", going)) == len(on_node("done", going)):
+                assert time.monotonic() < deadline, "the node begins no other video"
+                time.sleep(0.02)
+            cluster.remove_node(going, allow_graceful=False)
+            replaced.append(cluster.add_node(num_cpus=1, **SMALL))
+
+    monkeypatch.setattr(Progress, "step", replace_the_node)
+    assert "8 videos, 8 computed" in features_stage.run()
+    assert replaced
+    assert hashes(workplace / "features/videos") == local
+    assert 8 <= len(list(Path("begun").iterdir())) <= 8 + 1
+
+
+def on_node(folder, node):
+    return list(Path(folder).glob(f"*+{node.node_id}+*"))
+
+
+@pytest.mark.parametrize("check", [check_frames, check_training])
+def test_frames_and_trainings_have_the_bytes_of_a_local_run(cluster, workplace, check):
+    check(f"  executor: ray\n  address: {cluster.address}\n  task: {{memory_gb: 0.1}}\n")
+
+
+def test_an_item_whose_worker_dies_is_done_again(cluster, workplace):
+    Path("tries").mkdir()
+    assert ended(remote_functions.dying, ["tries"], on(cluster)) == {"tries": "done"}
+
+
+def test_an_item_that_always_kills_its_worker_is_named_after_the_others(cluster, workplace):
+    Path("tries").mkdir()
+    runtime, found = on(cluster), []
+    with pytest.raises(PipelineError, match=r"1 of 1 items lost their worker.*\n  tries: .*"):
+        for item, _ in done_elsewhere(
+            remote_functions.dying_always, ["tries"], runtime.task, runtime, found.append
+        ):
+            found.append(item)
+    assert found == []
+    assert len(list(Path("tries").iterdir())) == 4
+
+
+def test_a_run_that_is_cancelled_ends_its_items(cluster, workplace):
+    import ray
+
+    Path("begun").mkdir()
+    runtime = on(cluster)
+    results = done_elsewhere(
+        remote_functions.noted_then_quick, ["begun"] * 6, runtime.task, runtime, print
+    )
+    next(results)
+    results.close()
+    assert not ray.is_initialized()
+    count = len(list(Path("begun").iterdir()))
+    assert count < 6
+    time.sleep(2)
+    assert len(list(Path("begun").iterdir())) == count
+
+
+def test_a_worker_with_another_torch_is_refused(cluster, monkeypatch):
+    other = worker.versions() | {"torch": "1.0"}
+    monkeypatch.setattr(worker, "versions", lambda: other)
+    with pytest.raises(PipelineError, match=r"worker on .*: found torch .*, but here it is 1\.0"):
+        ended(remote_functions.squared, [1], on(cluster))
+
+
+def test_an_address_that_does_not_answer_is_named_in_a_line():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    runtime = RuntimeParams(executor="ray", address=address)
+    with pytest.raises(PipelineError, match=f"runtime.address: nothing answers at {address}"):
+        ended(remote_functions.squared, [1], runtime)
+
+
+@pytest.mark.parametrize("address", ["auto", "ray://head:10001", "head"])
+def test_an_address_without_host_and_port_is_refused(workplace, address):
+    Path("params.yaml").write_text(f"runtime: {{executor: ray, address: '{address}'}}\n")
+    with pytest.raises(PipelineError, match=r"runtime\.address: found"):
+        read_runtime()
