@@ -76,6 +76,8 @@ def original(tmp_path, monkeypatch):
                 out.write_text(f"{out}\n")
             elif not out.suffix:
                 out.mkdir(parents=True, exist_ok=True)
+    for name, columns in (("skipped", "video,reason"), ("masked", "video,lost,samples")):
+        Path(f"features/videos/{name}.csv").write_text(f"{columns}\n")
     Path("data/frames/recipe.json").write_text("{}")
     Path("reports/backbone/metrics.json").write_text("{}")
     Path(".gitignore").write_text(Path(".gitignore").read_text() + "/data/videos\n")
