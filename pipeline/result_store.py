@@ -14,18 +14,22 @@ import functools
 import hashlib
 import json
 import os
+import random
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.atomic import explained, remove_abandoned, replacing, write_text
 from pipeline.errors import PipelineError
-from pipeline.lease import LeaseFile, leased
+from pipeline.lease import LeaseFile, Place, leased
 from pipeline.object_store import Bucket
 from pipeline.paths import PARAMS
 from pipeline.runtime import read_runtime
+
+T = TypeVar("T")
 
 SUM = ".sha256"
 """Behind the name of a result: the name of the file with its SHA-256, as `sha256sum -c` reads."""
@@ -116,9 +120,8 @@ def claimed(path: Path) -> Iterator[bool]:
         Whether it is still missing.
     """
     bucket, work = _bucket(), f"{path.parent.name}/{path.name[:12]}"
-    lease = bucket.lease(path) if bucket else LeaseFile(path.with_name(f"{path.name}.lease"))
     _make_folder(path.parent)
-    with leased(lease, work):
+    with leased(_lease(bucket, path), work):
         missing = not is_whole(path)
         if missing:
             if path.is_file():
@@ -132,6 +135,21 @@ def claimed(path: Path) -> Iterator[bool]:
             sha256 = _sealed(path)
             if bucket:
                 bucket.publish(path, sha256)
+
+
+def spread(items: Sequence[T], path_of: Callable[[T], Path]) -> list[T]:
+    """Work in its order, or in a random one where other processes are at the same work.
+
+    Else all of them would come to the same result, and each but one would wait.
+
+    Args:
+        items: What is missing.
+        path_of: The result that an item leads to.
+    """
+    bucket, mixed = _bucket(), list(items)
+    if any(_lease(bucket, path_of(item)).read() for item in items):
+        random.SystemRandom().shuffle(mixed)
+    return mixed
 
 
 class Store:
@@ -190,6 +208,10 @@ class Store:
     def claimed(self, name: str) -> AbstractContextManager[bool]:
         """As the function, by name."""
         return claimed(self.path(name))
+
+
+def _lease(bucket: Bucket | None, path: Path) -> Place:
+    return bucket.lease(path) if bucket else LeaseFile(path.with_name(f"{path.name}.lease"))
 
 
 def _matches(path: Path) -> bool:

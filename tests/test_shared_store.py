@@ -17,7 +17,7 @@ from pipeline import lease
 from pipeline.atomic import replacing, write_text
 from pipeline.errors import PipelineError
 from pipeline.lease import LeaseFile, leased
-from pipeline.result_store import Store, claimed, fingerprint, store_root
+from pipeline.result_store import Store, claimed, fingerprint, spread, store_root
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import check_section
 from pipeline.store_care import describe, prune
@@ -313,6 +313,15 @@ def test_what_is_wrong_with_a_bucket_is_one_line_with_the_way_out(clone, bucket,
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert "does not answer" in said(bucket)
+
+
+def test_work_begins_apart_from_others_who_are_at_it(clone):
+    clone("a")
+    paths = [Store("features").path(fingerprint(video=number)) for number in range(40)]
+    assert spread(paths, lambda path: path) == paths
+    with claimed(paths[7]):
+        mixed = spread(paths, lambda path: path)
+        assert mixed != paths and sorted(mixed) == sorted(paths)
 
 
 @pytest.mark.slow
