@@ -23,7 +23,7 @@ DECIDES_NOTHING = frozenset(
     _PACKAGE / f"{name}.py"
     for name in (
         *("allocator", "atomic", "code_identity", "errors", "paths", "progress"),
-        *("result_store", "runtime", "same_results", "settings"),
+        *("lease", "object_store", "result_store", "runtime", "same_results", "settings"),
         *("networks/backbones/contract", "networks/backbones/torchvision_weights"),
         *("networks/backbones/pytorchvideo_weights", "networks/backbones/hugging_face"),
         "networks/backbones/tensor_names",

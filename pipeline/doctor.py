@@ -11,7 +11,7 @@ from pipeline.all_params import AllParams, check_params
 from pipeline.clips import clips_of
 from pipeline.errors import PipelineError
 from pipeline.index.layouts import GIVEN_FEATURES
-from pipeline.result_store import store_root
+from pipeline.result_store import results_root
 from pipeline.runtime import cores
 
 # A JPEG at quality 95 and 454 x 256 (PERFORMANCE of the frames stage) and a float16 feature vector.
@@ -92,7 +92,7 @@ def _repository(say: Callable[[str], None]) -> list[str]:
     ).returncode:
         problems.append("this git repository has no commit, which dvclive needs: `git commit`")
     free = shutil.disk_usage(".").free
-    say(f"ok     {free / 1e9:.0f} GB free, store in {store_root()}")
+    say(f"ok     {free / 1e9:.0f} GB free, store in {results_root()}")
     return problems
 
 

@@ -5,7 +5,7 @@ Not a dependency of any DVC stage, so a change of it re-runs nothing.
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.errors import PipelineError
 from pipeline.settings import Number, Section, read_section
@@ -54,6 +54,17 @@ class RuntimeParams(Section):
     )
     task: Needs = Needs()
     slurm: SlurmParams = SlurmParams()
+    store: str = Field(
+        "", description="a folder that machines share, or s3://bucket/prefix; empty: .store"
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _is_folder_or_bucket(cls, store: str) -> str:
+        bucket = store.removeprefix("s3://").split("/")[0] if "://" in store else "a folder"
+        if not bucket or "://" in store.removeprefix("s3://"):
+            raise ValueError("Allowed: a folder, s3://bucket/prefix, or nothing for .store")
+        return store
 
     @property
     def worker_count(self) -> int:

@@ -15,13 +15,12 @@ def stored(name: str, make: Callable[[Path], None]) -> Path:
 
     Args:
         name: Its fingerprint.
-        make: Writes the file to the path it is given. Runs while no other process on this machine
-            makes the same.
+        make: Writes the file to the path it is given. Runs while no other process makes the same.
     """
     store = Store(STORE, "safetensors")
     if not store.has(name):
-        with store.claimed(name):
+        with store.claimed(name) as missing:
             # Another process may have made it while this one waited.
-            if not store.has(name):
+            if missing:
                 make(store.path(name))
     return store.used(name)

@@ -55,7 +55,11 @@ def take_given(frames: Path, backbone: Path, output: Path, params: FeaturesParam
             if store.has(name):
                 continue
             try:
-                written = _convert(root, video, store.path(name), params.dtype, name, weights_hash)
+                written = "from another run"
+                with store.claimed(name) as missing:
+                    if missing:
+                        target = store.path(name)
+                        written = _convert(root, video, target, params.dtype, name, weights_hash)
             except PipelineError as error:
                 problems.append(str(error))
                 written = "CANNOT BE USED"

@@ -40,7 +40,7 @@ from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.cost import image_cost
 from pipeline.paths import BACKBONE, FEATURES, FRAMES, INDEX, fold_folder
 from pipeline.progress import Progress
-from pipeline.result_store import Store
+from pipeline.result_store import Store, spread
 from pipeline.runtime import read_runtime
 from pipeline.settings import read_section
 from pipeline.tables import read_folds, read_masked, read_skipped, read_splits, write_table
@@ -207,6 +207,7 @@ def _in_store(
         attributes = _attributes(backbone, network.weights_hash, params, transform, plan.clips)
         sides = [containers[video.container].short_side_px for video in missing]
         note = enlarged_note(backbone.name, sides, transform)
+        missing = spread(missing, lambda video: video.target)
         _encode(missing, replace(plan, attributes=attributes), note)
     return names, {video.container for video in missing}
 

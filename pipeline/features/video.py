@@ -18,6 +18,7 @@ from pipeline.features.quantisation_frames import COMPARED_FRAMES, evenly_spaced
 from pipeline.features.rows import cosine, stored_as, with_lost
 from pipeline.features.views import mean, views
 from pipeline.frame_store import FrameFile
+from pipeline.result_store import claimed
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class FileWriter:
 
 
 def write_video(video: MissingVideo, by: FileWriter, pool: ThreadPoolExecutor) -> str:
-    """Write the features of one video.
+    """Write the features of one video, unless another process has written them meanwhile.
 
     Returns:
         A note for the terminal.
@@ -65,11 +66,14 @@ def write_video(video: MissingVideo, by: FileWriter, pool: ThreadPoolExecutor) -
     Raises:
         PipelineError: A damaged frame, too little memory, or features that do not fit the dtype.
     """
-    with FrameFile(video.container) as frames:
-        try:
-            return _encode(video, frames, by, pool)
-        except PipelineError as error:
-            raise PipelineError(f"{video.container}: {error}") from None
+    with claimed(video.target) as missing:
+        if not missing:
+            return "from another run"
+        with FrameFile(video.container) as frames:
+            try:
+                return _encode(video, frames, by, pool)
+            except PipelineError as error:
+                raise PipelineError(f"{video.container}: {error}") from None
 
 
 def _encode(

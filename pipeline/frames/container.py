@@ -8,6 +8,7 @@ from pipeline.errors import VideoError
 from pipeline.frame_store import write_frames
 from pipeline.frames.extract import SampledVideo, extract, extract_damaged
 from pipeline.frames.params import FramesParams
+from pipeline.result_store import claimed
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Extraction:
 
 
 def write_container(extraction: Extraction) -> str:
-    """Write the frames of one video.
+    """Write the frames of one video, unless another process has written them meanwhile.
 
     Returns:
         A note for the terminal.
@@ -47,17 +48,27 @@ def write_container(extraction: Extraction) -> str:
         VideoError: The file is damaged, and either all of it or frames.on_error is not `mask`.
         PipelineError: The disk is full.
     """
-    e = extraction
+    with claimed(extraction.target) as missing:
+        return _extracted(extraction) if missing else "from another run"
+
+
+def _extracted(e: Extraction) -> str:
     try:
         sampled = extract(e.video, e.path, e.params, e.threads)
         return f"{_write(sampled, e, e.fingerprint, e.target)} frames"
     except VideoError as damage:
         if e.params.on_error != "mask":
             raise
-        try:
-            sampled = extract_damaged(e.video, e.path, e.params, e.threads)
-        except VideoError:
-            raise damage from None
+        with claimed(e.masked_target) as missing:
+            return _salvaged(e, damage) if missing else "from another run, in part"
+
+
+def _salvaged(e: Extraction, damage: VideoError) -> str:
+    """Write what is good of a damaged video."""
+    try:
+        sampled = extract_damaged(e.video, e.path, e.params, e.threads)
+    except VideoError:
+        raise damage from None
     count = _write(sampled, e, e.masked_fingerprint, e.masked_target)
     return f"{count - sampled.samples.lost.sum()} of {count} frames, the others are damaged"
 

@@ -55,7 +55,10 @@ def write_images(images: pd.DataFrame, params: FramesParams, output: Path) -> st
     ):
         for name in missing:
             paths = [root / path for path in containers[name]["path"]]
-            note = _write(paths, params, store.path(names[name]), names[name], pool)
+            note = "from another run"
+            with store.claimed(names[name]) as still:
+                if still:
+                    note = _write(paths, params, store.path(names[name]), names[name], pool)
             progress.step(name, note)
     damaged: list[tuple[str, str]] = []
     for name, rows in containers.items():

@@ -24,7 +24,7 @@ from pipeline.given_features import are_given, table_of
 from pipeline.image_tables import read_images
 from pipeline.paths import FRAMES, INDEX
 from pipeline.progress import Progress
-from pipeline.result_store import Store, fingerprint
+from pipeline.result_store import Store, fingerprint, spread
 from pipeline.runtime import RuntimeParams, cores, read_runtime
 from pipeline.settings import read_section, read_value
 from pipeline.tables import read_videos, write_table
@@ -61,7 +61,7 @@ def run(index: Path = INDEX, output: Path = FRAMES) -> str:
     store = Store("frames")
     extractions = _extractions(videos, params, store)
     missing = [extraction for extraction in extractions if _stored(extraction, store) is None]
-    damaged = _extract(missing, runtime)
+    damaged = _extract(spread(missing, lambda extraction: extraction.target), runtime)
     damaged.sort(key=lambda error: error.video)
     if damaged and params.on_error != "skip":
         raise PipelineError(_report(damaged, len(videos), params))

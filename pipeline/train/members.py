@@ -133,8 +133,8 @@ def trained(
     found_as, store = task.fingerprint, Store("train", "safetensors")
     phases = task.network.training_phases
     epochs = sum(task.params.of_phase(phase).epochs for phase in phases)
-    with store.claimed(found_as):
-        found = store.has(found_as)
+    with store.claimed(found_as) as missing:
+        found = not missing
         with Reporter(name, epochs, "none" if found else runtime.progress, curves) as report:
             if found:
                 return _read(store.used(found_as), report), True

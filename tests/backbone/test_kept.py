@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from filelock import FileLock, Timeout
 from frames_project import add_video, make_project, settings
 
 from pipeline.backbone import adapting, fine_tuning, loop, report, stage
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.params_finetune import FinetuneParams
+from pipeline.lease import EXPIRED_S, LeaseFile
 from pipeline.result_store import Store
 
 OUTPUT = Path("models/backbone.safetensors")
@@ -149,8 +149,8 @@ def test_no_other_worker_trains_the_same_meanwhile(project, monkeypatch):
     original = fine_tuning.train
 
     def locked(tuning, state, *others):
-        with pytest.raises(Timeout):
-            FileLock(state.with_suffix(".lock")).acquire(timeout=0)
+        lease = LeaseFile(state.with_name(f"{state.stem}.safetensors.lease"))
+        assert not lease.create("another") and lease.read().age_s < EXPIRED_S
         original(tuning, state, *others)
 
     monkeypatch.setattr(fine_tuning, "train", locked)
