@@ -106,7 +106,7 @@ def _reason(error: BaseException) -> str:
         texts.append(str(found))
         found = found.__cause__
     if any("Constraints violated" in text for text in texts):
-        return "its operators, such as attention in windows, need a length that is known beforehand"
+        return "some of its operators need a length that is known beforehand"
     for text in reversed(texts):
         if operator := re.search(r"\baten[.:]+[a-z_]\w*(?:\.\w+)?", text):
             return f"the operator {operator.group()} has no form of any length"
