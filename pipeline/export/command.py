@@ -28,7 +28,7 @@ from pipeline.features.precision import in_fp32
 from pipeline.model_pair import ModelPair
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
-from pipeline.networks.backbones.transform_record import read_transform, recorded
+from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.predict.loaded import read_models
 from pipeline.predict.recipe import Recipe
@@ -114,7 +114,7 @@ def _load(folder: Path) -> Loaded:
             "backbone": {
                 **{"format": FORMAT_VERSION, "role": "backbone", "backbone": trained},
                 "made_from": file_hash(folder / "backbone.safetensors"),
-                **described(backbone, recorded(transform), temporal_header),
+                **described(backbone, transform, temporal_header),
             },
             "temporal": {
                 **{"format": FORMAT_VERSION, "role": "temporal"},
