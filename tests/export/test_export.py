@@ -149,26 +149,6 @@ def test_a_video_is_predicted_without_torch(exported):
     np.testing.assert_allclose(found.iloc[:, 2:], wanted.probabilities, atol=0.02)
 
 
-def refused(**changes):
-    make_models(**changes)
-    with pytest.raises(PipelineError) as error:
-        export_models(MODELS, "onnx", None, changes.get("precision", "fp32"))
-    assert not list(MODELS.glob("onnx/*"))
-    return str(error.value)
-
-
-def test_what_has_no_form_of_fixed_inputs_is_refused_in_one_line(workplace):
-    bidirectional = {"rnn": "lstm", "hidden": 8, "layers": 1, "dropout": 0.0, "bidirectional": True}
-    found = refused(model=bidirectional, causal=False)
-    assert "model.kind: rnn cannot be exported: its bidirectional LSTM" in found
-    attention = {**bidirectional, "bidirectional": False, "attention": True, "attention_frames": 4}
-    found = refused(model=attention)
-    assert "the past that it keeps grows from frame to frame" in found
-    network = KINDS["tunes"].build(4, 3, KINDS["tunes"].Params(levels=1, layers=1, width=8)).eval()
-    with pytest.raises(PipelineError, match="tunes cannot be exported: its operators"):
-        program_of(temporal_graph(network, "tunes"))
-
-
 def test_other_wrong_requests_are_refused(workplace):
     with pytest.raises(PipelineError, match="not found"):
         export_models(MODELS, "onnx", None, "fp32")
