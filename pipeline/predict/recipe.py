@@ -45,7 +45,8 @@ def recipe_of(pair: ModelPair, temporal: Path) -> Recipe:
         PipelineError: A header lacks a step, or a step cannot be done without the project.
     """
     header = pair.temporal_header
-    missing = [key for key in _NEEDED if not header.get(key)]
+    # A linear model has no numbers: its `model` is there and empty.
+    missing = [key for key in _NEEDED if not header.get(key) and header.get(key) != {}]
     if missing:
         raise PipelineError(
             f"{temporal}: its header says nothing of {', '.join(missing)}, which a video needs to "
