@@ -29,8 +29,8 @@ from pipeline.networks.backbones.transform_record import recorded
 from pipeline.networks.temporal import KINDS
 from pipeline.postprocess.applied import processed
 from pipeline.predict.loaded import read_models
+from pipeline.result_store import file_hash
 
-TECNO = {"kind": "tecno", "model": {"stages": 2, "layers": 2, "maps": 8, "dropout": 0.0}}
 MODELS = Path("models")
 
 
@@ -99,6 +99,10 @@ def test_the_files_say_what_they_need_and_no_place_on_a_disk(exported):
     assert exported.backbone["transform"]["crop_px"] == 32
     assert exported.backbone["weights_hash"] == exported.temporal["weights_hash"]
     assert "params" not in exported.backbone["backbone"]
+    assert exported.temporal["kind"] == "rnn"
+    for role, found in (("backbone", exported.backbone), ("temporal", exported.temporal)):
+        assert found["dim"] == 512
+        assert found["made_from"] == file_hash(MODELS / f"{role}.safetensors")
     onnx.checker.check_model(onnx.load(MODELS / "onnx/backbone.onnx"))
 
 
@@ -113,7 +117,7 @@ def test_a_torch_program_gives_the_features_of_the_network(exported):
 
 @pytest.mark.slow
 def test_another_family_and_kind(workplace):
-    make_models(name="mobilenet_v3_small", **TECNO)
+    make_models(name="mobilenet_v3_small", kind="linear", model={})
     export_models(MODELS, "onnx", Path("out"), "fp32")
     models = OnnxModels(Path("out"))
     features = torch_features(images(9))
