@@ -13,6 +13,7 @@ from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.fold import PaddedWithMean
 from pipeline.networks.backbones.transform import Transform
+from pipeline.networks.backbones.transform_record import recorded
 
 # An example of any size but 0 and 1, which torch takes for constants.
 _BATCH = 2
@@ -86,20 +87,24 @@ def backbone_graph(backbone: Backbone, transform: Transform, half: bool) -> Grap
     )
 
 
+@torch.inference_mode()
 def described(
-    backbone: Backbone, transform: Mapping[str, Any], header: Mapping[str, Any]
+    backbone: Backbone, transform: Transform, header: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the exported backbone says of itself.
 
     Args:
         backbone: The network.
-        transform: As a header keeps it, with the crop of the features.
+        transform: With the crop of the features.
         header: Of the temporal model that reads the features.
     """
+    # The pixels of an image, taken as features, are as many as its crop has: dim says less.
+    image = torch.zeros(1, 3, transform.crop_px, transform.crop_px, dtype=torch.uint8)
+    features = backbone.network(transform.normalise(image))
     common = ("frames", "features", "fps", "classes", "weights_hash")
     return {
         "name": backbone.name,
-        "dim": backbone.dim,
-        "transform": transform,
+        "dim": features.shape[1],
+        "transform": recorded(transform),
         **{key: header[key] for key in common},
     }

@@ -13,6 +13,9 @@ from pipeline.export.images import Images
 TOLERANCE = 1e-3
 """Of features in fp32, relative to their length."""
 
+# More than a block of frames of the networks whose blocks have a fixed size.
+_MANY = 100
+
 Floats = NDArray[np.float32]
 # From images to features, and from features (T, D) to logits (T, C).
 Encode = Callable[[Images], Floats]
@@ -44,13 +47,14 @@ def features_differ(path: Path, encode: Encode, network: torch.nn.Module, images
 
 
 def logits_differ(path: Path, predict: Predict, wanted: Predict, features: Floats) -> float:
-    """By how much at most, and predictions not at all, at two lengths.
+    """By how much at most, and predictions not at all, for one frame, these, and many.
 
     Raises:
         PipelineError: By more than rounding, or a prediction differs.
     """
     largest = 0.0
-    for rows in (features, features[: max(1, len(features) // 3)]):
+    many = np.resize(features, (_MANY, features.shape[1]))  # one after the other, again and again
+    for rows in (features[:1], features, many):
         found, right = predict(rows), wanted(rows)
         largest = max(largest, float(np.abs(found - right).max()))
         others = int((found.argmax(axis=1) != right.argmax(axis=1)).sum())

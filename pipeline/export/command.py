@@ -20,17 +20,19 @@ from pipeline.export.accuracy import validation_accuracy
 from pipeline.export.backbone import backbone_graph, described, rebuilt_backbone
 from pipeline.export.graph import Graph, program_of, write_onnx, write_torch
 from pipeline.export.images import calibration_containers, calibration_images, compared_images
+from pipeline.export.pair import BACKBONE, TEMPORAL
 from pipeline.export.precision import to_fp16, to_int8
-from pipeline.export.runtime import BACKBONE, FORMAT_VERSION, TEMPORAL, OnnxModels, onnxruntime
+from pipeline.export.runtime import FORMAT_VERSION, OnnxModels, onnxruntime
 from pipeline.export.temporal import temporal_graph
 from pipeline.features.precision import in_fp32
 from pipeline.model_pair import ModelPair
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
-from pipeline.networks.backbones.transform_record import read_transform, recorded
+from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.predict.loaded import Models, read_models
 from pipeline.predict.recipe import Recipe
+from pipeline.result_store import file_hash
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -114,10 +116,12 @@ def _load(folder: Path) -> Loaded:
         {
             "backbone": {
                 **{"format": FORMAT_VERSION, "role": "backbone", "backbone": trained},
-                **described(backbone, recorded(transform), temporal_header),
+                "made_from": file_hash(folder / "backbone.safetensors"),
+                **described(backbone, transform, temporal_header),
             },
             "temporal": {
                 **{"format": FORMAT_VERSION, "role": "temporal"},
+                "made_from": file_hash(folder / "temporal.safetensors"),
                 "form": "step" if temporal.causal else "sequence",
                 "tensors_hash": tensors_hash(pair.temporal),
                 **stated,

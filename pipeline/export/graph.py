@@ -30,8 +30,8 @@ class Graph:
         dynamic: Which axes of each input may have any length, as torch.export takes them.
         inputs: Names, those of tuples one after the other.
         outputs: Likewise.
-        strict: Read the Python code, and not only trace it: a trace takes len(tensor) for a
-            constant.
+        strict: Read the Python code at once, and not only where a trace fails: a trace takes
+            len(tensor) for a constant.
     """
 
     what: str
@@ -50,14 +50,18 @@ def program_of(graph: Graph) -> torch.export.ExportedProgram:
     Raises:
         PipelineError: The network holds something that cannot be exported; names it.
     """
-    try:
-        with _quiet():
-            return torch.export.export(
-                graph.network, graph.example, dynamic_shapes=graph.dynamic, strict=graph.strict
-            )
-    # torch promises no type: whatever the network's code meets while it is traced.
-    except Exception as error:
-        raise PipelineError(f"{graph.what} cannot be exported: {_reason(error)}.") from None
+    reason = ""
+    # Reading the code takes longer and understands less, but knows len(tensor): False comes first.
+    for strict in sorted({graph.strict, True}):
+        try:
+            with _quiet():
+                return torch.export.export(
+                    graph.network, graph.example, dynamic_shapes=graph.dynamic, strict=strict
+                )
+        # torch promises no type: whatever the network's code meets while it is traced.
+        except Exception as error:
+            reason = _reason(error)
+    raise PipelineError(f"{graph.what} cannot be exported: {reason}.")
 
 
 def write_torch(
@@ -106,7 +110,7 @@ def _reason(error: BaseException) -> str:
         texts.append(str(found))
         found = found.__cause__
     if any("Constraints violated" in text for text in texts):
-        return "its operators, such as attention in windows, need a length that is known beforehand"
+        return "some of its operators need a length that is known beforehand"
     for text in reversed(texts):
         if operator := re.search(r"\baten[.:]+[a-z_]\w*(?:\.\w+)?", text):
             return f"the operator {operator.group()} has no form of any length"

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.export.pair import BACKBONE, TEMPORAL, check_pair
 
 FORMAT_VERSION = 1
 """Of the names and metadata of exported files."""
 
-BACKBONE = "backbone.onnx"
-TEMPORAL = "temporal.onnx"
 INSTALL = "pip install 'surgical-phase-pipeline[onnx]'"
 
 Floats = NDArray[np.float32]
@@ -52,12 +51,16 @@ class OnnxModel:
             self._session = ort.InferenceSession(str(path), options, providers=providers)
         except Exception as error:
             raise PipelineError(f"{path}: not a whole ONNX file ({error}).") from None
-        texts = self._session.get_modelmeta().custom_metadata_map
-        self.metadata = _read_metadata(texts)
-        if self.metadata.get("format") != FORMAT_VERSION:
+        self.metadata = _read_metadata(self._session.get_modelmeta().custom_metadata_map)
+        if "format" not in self.metadata:
             raise PipelineError(
-                f"{path}: format {self.metadata.get('format')}, this program reads "
-                f"{FORMAT_VERSION}. `python -m pipeline export --to onnx` writes it anew."
+                f"{path}: says nothing of a model of this project; another program wrote it. Take "
+                "a file that `python -m pipeline export --to onnx` wrote."
+            )
+        if self.metadata["format"] != FORMAT_VERSION:
+            raise PipelineError(
+                f"{path}: format {self.metadata['format']}, this program reads {FORMAT_VERSION}. "
+                "`python -m pipeline export --to onnx` writes it anew."
             )
         self._inputs = self._session.get_inputs()
 
@@ -95,11 +98,7 @@ class OnnxModels:
         self._backbone = OnnxModel(folder / BACKBONE, threads)
         self._temporal = OnnxModel(folder / TEMPORAL, threads)
         self.backbone, self.temporal = self._backbone.metadata, self._temporal.metadata
-        if self.backbone["weights_hash"] != self.temporal["weights_hash"]:
-            raise PipelineError(
-                f"{folder}: {TEMPORAL} was trained on features of another backbone than {BACKBONE}."
-                " Take both files from one export."
-            )
+        check_pair(folder, self.backbone, self.temporal)
 
     @property
     def causal(self) -> bool:

@@ -1,13 +1,14 @@
 """Temporal networks as graphs: one frame and a state, or a whole video."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 from torch.export import Dim
 
 from pipeline.errors import PipelineError
 from pipeline.export.graph import Graph
+from pipeline.export.state import flat, nested
+from pipeline.export.step import with_fixed_state
+from pipeline.export.whole import of_any_length
 from pipeline.networks.temporal.contract import State, TemporalModule
 
 # An example of any size but 0 and 1, which torch takes for constants.
@@ -32,8 +33,8 @@ class Step(nn.Module):
         self, feature: torch.Tensor, state: tuple[torch.Tensor, ...]
     ) -> tuple[torch.Tensor, ...]:
         """Feature (B, D) and the tensors of a state to logits (B, C) and those of the next."""
-        logits, after = self.network.step(feature, _nested(self.like, iter(state)))
-        return logits, *_flat(after)
+        logits, after = self.network.step(feature, nested(self.like, iter(state)))
+        return logits, *flat(after)
 
 
 class Whole(nn.Module):
@@ -61,20 +62,22 @@ def temporal_graph(network: TemporalModule, kind: str) -> Graph:
         PipelineError: It has no form of fixed inputs.
     """
     what = f"model.kind: {kind}"
-    return _step(network, what) if network.causal else _whole(network, what)
+    if network.causal:
+        return _step(with_fixed_state(network), what)
+    return _whole(of_any_length(network), what)
 
 
 @torch.no_grad()
 def _step(network: TemporalModule, what: str) -> Graph:
     feature = torch.randn(_BATCH, network.dim)
     _, state = network.step(feature)
-    tensors = _flat(state)
+    tensors = flat(state)
     _check_state(network, feature, state, what)
     _, larger = network.step(torch.randn(_BATCH + 1, network.dim))
     batch = Dim("batch")
     axes = [
         next(axis for axis, size in enumerate(own.shape) if size != other.shape[axis])
-        for own, other in zip(tensors, _flat(larger), strict=True)
+        for own, other in zip(tensors, flat(larger), strict=True)
     ]
     numbers = range(len(tensors))
     return Graph(
@@ -92,32 +95,25 @@ def _check_state(network: TemporalModule, feature: torch.Tensor, state: State, w
     """Whether the state has one shape from the first frame on, and zeros stand for a beginning.
 
     Raises:
-        PipelineError: It has not, as with attention, whose past grows until it fills its window.
+        PipelineError: It has not.
     """
     first, after = network.step(feature)
-    zeros = [torch.zeros_like(tensor) for tensor in _flat(state)]
+    zeros = [torch.zeros_like(tensor) for tensor in flat(state)]
     _, later = network.step(feature, after)
-    shapes = [[tensor.shape for tensor in _flat(found)] for found in (state, later)]
+    shapes = [[tensor.shape for tensor in flat(found)] for found in (state, later)]
     alike = shapes[0] == shapes[1]
     if alike:
-        begun, _ = network.step(feature, _nested(state, iter(zeros)))
+        begun, _ = network.step(feature, nested(state, iter(zeros)))
         alike = torch.allclose(begun, first, atol=1e-5)
     if not alike:
         raise PipelineError(
-            f"{what} cannot be exported: the past that it keeps grows from frame to frame, as that "
-            "of attention does, and a graph has inputs of one size. Allowed: rnn without "
-            "attention, tecno, linear, mlp, ssm, and mstcn and mstcnpp in both forms."
+            f"{what} cannot be exported: what it keeps from frame to frame changes its size, or is "
+            "not zero at a video's start, and a graph has inputs of one size. Give its parts a "
+            "form in pipeline/export/step.py that keeps a fixed state."
         )
 
 
 def _whole(network: TemporalModule, what: str) -> Graph:
-    recurrent = {type(part).__name__ for part in network.modules() if isinstance(part, nn.RNNBase)}
-    if recurrent:
-        raise PipelineError(
-            f"{what} cannot be exported: its bidirectional {recurrent.pop()} over a video of any "
-            "length is an operator that torch.export only takes for one length. Allowed: causal "
-            "kinds such as rnn with model.bidirectional: false, and mstcn, mstcnpp."
-        )
     return Graph(
         what=what,
         network=Whole(network).eval(),
@@ -127,21 +123,3 @@ def _whole(network: TemporalModule, what: str) -> Graph:
         outputs=("logits",),
         strict=False,
     )
-
-
-def _flat(state: State) -> list[torch.Tensor]:
-    """The tensors of nested tuples, in order; of None, no tensor."""
-    if state is None:
-        return []
-    if isinstance(state, torch.Tensor):
-        return [state]
-    return [tensor for part in state for tensor in _flat(part)]
-
-
-def _nested(like: State, tensors: Iterator[torch.Tensor]) -> State:
-    """The tensors, nested as those of another state are."""
-    if like is None:
-        return None
-    if isinstance(like, torch.Tensor):
-        return next(tensors)
-    return tuple(_nested(part, tensors) for part in like)

@@ -8,9 +8,10 @@ import numpy as np
 
 from pipeline.atomic import remove_abandoned
 from pipeline.errors import PipelineError, VideoError
+from pipeline.export.pair import BACKBONE, TEMPORAL, check_current
 from pipeline.export.phases import phases
 from pipeline.export.prepare import prepared
-from pipeline.export.runtime import BACKBONE, TEMPORAL, Floats, OnnxModels
+from pipeline.export.runtime import Floats, OnnxModels
 from pipeline.features.jpeg import decoded
 from pipeline.features.rows import stored_as, with_lost
 from pipeline.frames.extract import SampledVideo, extract, extract_damaged
@@ -33,17 +34,21 @@ class OnnxPredictor:
 
     Args:
         folder: Holds backbone.onnx and temporal.onnx.
+        models: Where the models may lie that they were made from; None: nobody asks.
 
     Attributes:
         header: Of the temporal model.
         fingerprint: Of all that decides a prediction besides the video.
 
     Raises:
-        PipelineError: onnxruntime or a file is missing, or the two do not belong together.
+        PipelineError: onnxruntime or a file is missing, the two do not belong together, or the
+            models were trained anew since.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, models: Path | None = None) -> None:
         self._models = OnnxModels(folder)
+        if models is not None:
+            check_current(folder, models, self._models.backbone, self._models.temporal)
         self._path = folder / TEMPORAL
         self.header = header = self._models.temporal
         self._frames = check_section(FramesParams, "frames", header["frames"], self._path)
@@ -125,7 +130,10 @@ def predict_videos(asked: Sequence[str], models: Path, out: Path, abstain: float
     """
     videos = find_videos(asked)
     remove_abandoned(out)
-    predictor = OnnxPredictor(models / "onnx" if (models / "onnx").is_dir() else models)
+    if (models / "onnx").is_dir():
+        predictor = OnnxPredictor(models / "onnx", models)
+    else:
+        predictor = OnnxPredictor(models)
     check_abstention(abstain, predictor.header)
     failed, kept = [], 0
     with Progress("predict", len(videos)) as progress:

@@ -45,8 +45,8 @@ def recipe_of(pair: ModelPair, temporal: Path) -> Recipe:
         PipelineError: A header lacks a step, or a step cannot be done without the project.
     """
     header = pair.temporal_header
-    # A number per video has no classes.
-    missing = [key for key in _NEEDED if not header.get(key) and header.get(key) != []]
+    # A number per video has no classes, and a linear model no numbers: both are there and empty.
+    missing = [key for key in _NEEDED if not header.get(key) and header.get(key) not in ([], {})]
     if missing:
         raise PipelineError(
             f"{temporal}: its header says nothing of {', '.join(missing)}, which a video needs to "

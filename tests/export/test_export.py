@@ -29,8 +29,8 @@ from pipeline.networks.backbones.transform_record import recorded
 from pipeline.networks.temporal import KINDS
 from pipeline.postprocess.applied import processed
 from pipeline.predict.loaded import read_models
+from pipeline.result_store import file_hash
 
-TECNO = {"kind": "tecno", "model": {"stages": 2, "layers": 2, "maps": 8, "dropout": 0.0}}
 MODELS = Path("models")
 
 
@@ -100,6 +100,10 @@ def test_the_files_say_what_they_need_and_no_place_on_a_disk(exported):
     assert exported.backbone["transform"]["crop_px"] == 32
     assert exported.backbone["weights_hash"] == exported.temporal["weights_hash"]
     assert "params" not in exported.backbone["backbone"]
+    assert exported.temporal["kind"] == "rnn"
+    for role, found in (("backbone", exported.backbone), ("temporal", exported.temporal)):
+        assert found["dim"] == 512
+        assert found["made_from"] == file_hash(MODELS / f"{role}.safetensors")
     onnx.checker.check_model(onnx.load(MODELS / "onnx/backbone.onnx"))
 
 
@@ -114,7 +118,7 @@ def test_a_torch_program_gives_the_features_of_the_network(exported):
 
 @pytest.mark.slow
 def test_another_family_and_kind(workplace):
-    make_models(name="mobilenet_v3_small", **TECNO)
+    make_models(name="mobilenet_v3_small", kind="linear", model={})
     export_models(MODELS, "onnx", Path("out"), "fp32")
     models = OnnxModels(Path("out"))
     features = torch_features(images(9))
@@ -148,26 +152,6 @@ def test_a_video_is_predicted_without_torch(exported):
         wanted = predictor.video("operation.mp4")
     assert found["time_s"].tolist() == wanted.time_s.tolist()
     np.testing.assert_allclose(found.iloc[:, 2:], wanted.probabilities, atol=0.02)
-
-
-def refused(**changes):
-    make_models(**changes)
-    with pytest.raises(PipelineError) as error:
-        export_models(MODELS, "onnx", None, changes.get("precision", "fp32"))
-    assert not list(MODELS.glob("onnx/*"))
-    return str(error.value)
-
-
-def test_what_has_no_form_of_fixed_inputs_is_refused_in_one_line(workplace):
-    bidirectional = {"rnn": "lstm", "hidden": 8, "layers": 1, "dropout": 0.0, "bidirectional": True}
-    found = refused(model=bidirectional, causal=False)
-    assert "model.kind: rnn cannot be exported: its bidirectional LSTM" in found
-    attention = {**bidirectional, "bidirectional": False, "attention": True, "attention_frames": 4}
-    found = refused(model=attention)
-    assert "the past that it keeps grows from frame to frame" in found
-    network = KINDS["tunes"].build(4, 3, KINDS["tunes"].Params(levels=1, layers=1, width=8)).eval()
-    with pytest.raises(PipelineError, match="tunes cannot be exported: its operators"):
-        program_of(temporal_graph(network, "tunes"))
 
 
 def test_other_wrong_requests_are_refused(workplace):
