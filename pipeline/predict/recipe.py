@@ -46,7 +46,8 @@ def recipe_of(pair: ModelPair, temporal: Path) -> Recipe:
     """
     header = pair.temporal_header
     # A number per video has no classes, and a linear model no numbers: both are there and empty.
-    missing = [key for key in _NEEDED if not header.get(key) and header.get(key) not in ([], {})]
+    given = {**header, "model": "model" in header, "classes": "classes" in header}
+    missing = [key for key in _NEEDED if not given.get(key)]
     if missing:
         raise PipelineError(
             f"{temporal}: its header says nothing of {', '.join(missing)}, which a video needs to "
