@@ -2,6 +2,7 @@ import csv
 import hashlib
 
 import numpy as np
+import pytest
 
 from pipeline.demo.render import render_demo
 from pipeline.demo.workflow import PHASES, course
@@ -16,19 +17,24 @@ def hashes(folder):
     }
 
 
-def test_the_demo_has_the_same_bytes_every_time(tmp_path):
-    for name in ("one", "two"):
-        render_demo(tmp_path / name, operations=2, seconds=(4, 5))
-    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rendered") / "demo"
+    render_demo(folder, operations=2, seconds=(4, 5))
+    return folder
 
 
-def test_labels_cover_each_video_exactly(tmp_path):
-    render_demo(tmp_path / "demo", operations=2, seconds=(4, 5))
-    with (tmp_path / "demo/phases.csv").open() as file:
+def test_the_demo_has_the_same_bytes_every_time(demo, tmp_path):
+    render_demo(tmp_path / "again", operations=2, seconds=(4, 5))
+    assert hashes(tmp_path / "again") == hashes(demo)
+
+
+def test_labels_cover_each_video_exactly(demo):
+    with (demo / "phases.csv").open() as file:
         rows = list(csv.DictReader(file))
     for video in ("operation01", "operation02"):
         runs = [row for row in rows if row["video"] == video]
-        found = probe(tmp_path / f"demo/videos/{video}.mp4")
+        found = probe(demo / f"videos/{video}.mp4")
         assert float(runs[0]["start_s"]) == 0
         assert float(runs[-1]["end_s"]) == found.duration_s == found.frames / 25
         ends = [row["end_s"] for row in runs[:-1]]

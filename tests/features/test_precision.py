@@ -202,7 +202,7 @@ class Mean(nn.Module):
 
 @pytest.mark.slow
 def test_precisions_on_real_frames(shared_data, project):
-    """ResNet-50 at its own crop, frames of real operations, int8 scaled by another operation."""
+    """ResNet-50 at half its crop, frames of real operations, int8 scaled by another operation."""
     import av
     import cv2
 
@@ -211,10 +211,11 @@ def test_precisions_on_real_frames(shared_data, project):
         with av.open(str(shared_data / f"clips/{clip}.mp4")) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number % 25 == 0:
-                    image = cv2.resize(frame.to_ndarray(format="bgr24"), (454, 256))
+                    image = cv2.resize(frame.to_ndarray(format="bgr24"), (227, 128))
                     encoded.append((cv2.imencode(".jpg", image)[1].tobytes(), number / 25))
-        attributes = {"fps": 1.0, "height": 256, "width": 454, "fingerprint": clip}
-        count = 8 if name == "video0" else 3
+        attributes = {"fps": 1.0, "height": 128, "width": 227, "fingerprint": clip}
+        # Few, because bf16 is slow on processors without it.
+        count = 5 if name == "video0" else 2
         write_frames(project / f"data/frames/{name}.h5", encoded[:count], attributes)
     text = (project / "params.yaml").read_text().replace("resnet18", "resnet50")
     (project / "params.yaml").write_text(text)
@@ -222,7 +223,7 @@ def test_precisions_on_real_frames(shared_data, project):
     found = {}
     for name in ("fp32", "bf16", "int8"):
         settings(project, precision=name, dtype="float32")
-        params = (project / "params.yaml").read_text().replace("crop: 64", "crop: null")
+        params = (project / "params.yaml").read_text().replace("crop: 64", "crop: 112")
         (project / "params.yaml").write_text(params)
         stage.run()
         found[name] = read_features(project / "features/videos/video1.h5").features

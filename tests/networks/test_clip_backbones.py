@@ -14,13 +14,13 @@ from pipeline.networks.backbones.clip_input import OfSize
 
 # Frames and pixels of the clips that each is tried with.
 SMALLEST = {
-    "r2plus1d_18": (4, 48),
+    "r2plus1d_18": (4, 32),
     "s3d": (5, 64),
     "mvit_v2_s": (2, 224),
     "swin3d_t": (4, 64),
     "x3d_xs": (4, 64),
     "slowfast_r50": (8, 48),
-    "r2plus1d_50": (4, 48),
+    "r2plus1d_50": (4, 32),
     "videomae_base": (4, 48),
     "vivit_b": (4, 48),
     "timesformer_base": (3, 48),
