@@ -180,15 +180,25 @@ def test_the_instance_norm_is_torchs_and_leaves_padding_out():
     torch.testing.assert_close(instance_norm(x, frames)[1:, :, :5], short)
 
 
-def test_the_norm_over_frames_is_batch_norm_of_the_frames_alone():
+def test_the_norm_over_frames_is_instance_norm_of_each_video_without_its_padding():
     x = torch.randn(2, 6, 3)
     mask = whole(x)
     mask[1, 4:] = False
-    ours, torchs = FrameNorm(3), nn.BatchNorm1d(3)
-    normed = ours.normed(x, mask)
-    torch.testing.assert_close(normed[mask], torchs(x[mask]))
+    normed = FrameNorm(3)(x, mask)
+    for video, frames in ((0, 6), (1, 4)):
+        alone = x[video : video + 1, :frames].transpose(1, 2)
+        expected = nn.InstanceNorm1d(3)(alone).transpose(1, 2)[0]
+        torch.testing.assert_close(normed[video, :frames], expected)
     assert not normed[~mask].any()
-    torch.testing.assert_close(ours.running_var, torchs.running_var)
+
+
+def test_conv_bilstm_evaluates_a_video_as_it_was_trained_on_it():
+    """Batch norm, with one video per step, would take other statistics in evaluation."""
+    params = conv_bilstm.Params(maps=4, hidden=3, dense=3, lstm_dropout=0, dropout=0)
+    network = conv_bilstm.build(D, C, params)
+    shifted = 5 + 3 * torch.randn(1, 9, D)
+    trained = network.train()(shifted, whole(shifted)).logits[-1]
+    torch.testing.assert_close(network.eval()(shifted, whole(shifted)).logits[-1], trained)
 
 
 def test_the_transformer_of_trans_svnet_sees_the_last_logits_of_the_frozen_tcn():

@@ -2,9 +2,10 @@
 
 Conv1d of 64 maps and kernel 5, ReLU, batch norm, max-pooling by 2, BiLSTM of 128 units, dropout,
 dense layer of 64 units, dropout, classes: a common recipe for whole sequences, trained with Adam at
-1e-3. Departures: it answers per frame, for which the pooled frames are repeated after the LSTM, and
-padding counts neither in the statistics of the batch norm nor in the pooling. It sees all of the
-video and runs offline only.
+1e-3. Departures: it answers per frame, for which the pooled frames are repeated after the LSTM;
+each video is normalised by its own frames, in training as in evaluation, where the recipe has batch
+norm over 32 short sequences; and padding counts neither there nor in the pooling. It sees all of
+the video and runs offline only.
 """
 
 import torch
@@ -14,6 +15,8 @@ from torch.nn import functional
 
 from pipeline.networks.temporal.contract import Outputs, State, TemporalModule
 from pipeline.settings import Number, Section
+
+_EPS = 1e-5
 
 
 class Params(Section):
@@ -47,20 +50,27 @@ def build(dim: int, num_classes: int, params: Params) -> "ConvBiLstm":
     )
 
 
-class FrameNorm(nn.BatchNorm1d):
-    """Batch norm over the frames of a batch, padding left out."""
+class FrameNorm(nn.Module):
+    """Each map with zero mean and unit variance over the frames of its video, scale and shift.
 
-    def normed(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Rows (B, T, M) normalised where mask (B, T) is true, zero elsewhere."""
-        rows = x[mask]
-        # A single frame has no variance: it is normalised as in evaluation.
-        rows = self(rows) if len(rows) > 1 else self._as_evaluated(rows)
-        return torch.zeros_like(x).masked_scatter(mask[:, :, None], rows.to(x.dtype))
+    Batch norm would do the same in training with one video per step, but takes running statistics
+    of all videos in evaluation: it then fails on videos that are shifted against the others, even
+    on those it was trained on.
+    """
 
-    def _as_evaluated(self, rows: torch.Tensor) -> torch.Tensor:
-        return functional.batch_norm(
-            rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-        )
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(maps))
+        self.bias = nn.Parameter(torch.zeros(maps))
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Rows (B, T, M) to float32 rows, normalised where mask (B, T) is true, zero elsewhere."""
+        frames = mask[:, :, None]
+        x = x.to(self.weight.dtype)
+        total = frames.sum(dim=1, keepdim=True).clamp(min=1)
+        centred = (x - (x * frames).sum(dim=1, keepdim=True) / total) * frames
+        variance = centred.square().sum(dim=1, keepdim=True) / total
+        return (centred * (variance + _EPS).rsqrt() * self.weight + self.bias) * frames
 
 
 class ConvBiLstm(TemporalModule):
@@ -107,13 +117,13 @@ class ConvBiLstm(TemporalModule):
         """See TemporalNetwork; there is no state."""
         x = self.standardise(features) * mask[:, :, None]  # (B, T, D)
         y = functional.relu(self.conv(x.transpose(1, 2))).transpose(1, 2)
-        y = self.norm.normed(y, mask).masked_fill(~mask[:, :, None], -torch.inf)
+        y = self.norm(y, mask).masked_fill(~mask[:, :, None], -torch.inf)
         y = functional.max_pool1d(y.transpose(1, 2), kernel_size=2, ceil_mode=True)
         pooled = mask[:, ::2]
         y = y.transpose(1, 2).masked_fill(~pooled[:, :, None], 0)  # (B, T / 2, M)
         # torch has no bfloat16 recurrence for processors.
         with torch.autocast("cpu", enabled=False):
-            y = self._recur(y.to(self.norm.weight.dtype), pooled)
+            y = self._recur(y, pooled)
         y = y.repeat_interleave(2, dim=1)[:, : x.shape[1]]
         return Outputs([self.head(y)], None)
 
