@@ -69,3 +69,15 @@ def evaluated(_evaluated, tmp_path, monkeypatch):
     shutil.copytree(_evaluated, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def dvc_project(tmp_path_factory):
+    """Makes a copy, in a folder that is not there yet, of a project whose stages have run."""
+    from dvc_project import finished_project
+    from warm_python import warm_python
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with warm_python() as commands:
+        yield lambda folder: finished_project(shared, folder, commands)
