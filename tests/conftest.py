@@ -11,6 +11,13 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are cores: the tests of DVC mostly wait for the commands they start."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items):
     """Files with the most slow tests come first, so that no worker is left with one at the end."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
@@ -69,3 +76,15 @@ def evaluated(_evaluated, tmp_path, monkeypatch):
     shutil.copytree(_evaluated, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def dvc_project(tmp_path_factory):
+    """Makes a copy, in a folder that is not there yet, of a project whose stages have run."""
+    from dvc_project import finished_project
+    from warm_python import warm_python
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with warm_python() as commands:
+        yield lambda folder: finished_project(shared, folder, commands)

@@ -1,0 +1,113 @@
+"""`python` and `dvc` as commands that start with the heavy libraries already loaded.
+
+A stage spends most of a small test on importing torch and what comes with it. `warm_python` starts
+one process that has imported them; its two commands hand their arguments, folder, environment and
+streams to that process, which forks for each of them. The pipeline itself is never imported before
+the fork, so that every command reads the code of the folder it runs in, as always.
+"""
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Started for every command: without site-packages, it is there in a few hundredths of a second.
+_COMMAND = """#!{python} -IS
+import json, os, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+request = json.dumps([{first!r} + sys.argv[1:], os.getcwd(), dict(os.environ)]).encode() + b"\\n"
+socket.send_fds(server, [request[:1]], [0, 1, 2])
+server.sendall(request[1:])
+sys.exit(int(server.recv(8) or 1))
+"""
+
+
+@contextmanager
+def warm_python() -> Iterator[Path]:
+    """The folder with the commands, to stand first in PATH; they end with the block."""
+    # Not below pytest's folder: the address of a socket may have some hundred characters only.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for command, first in (("python", []), ("dvc", ["-m", "dvc"])):
+            file = folder / command
+            file.write_text(
+                _COMMAND.format(python=sys.executable, address=f"{name}/socket", first=first)
+            )
+            file.chmod(0o755)
+        server = subprocess.Popen(
+            [sys.executable, __file__, f"{name}/socket"], stdout=subprocess.PIPE
+        )
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        yield folder
+        server.terminate()
+        server.wait()
+        server.stdout.close()
+
+
+def _serve(address: str) -> None:
+    """Fork for each connection; returns in the process that is to run the command."""
+    _preload()
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(address)
+    server.listen()
+    print("ready", flush=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        connection, _ = server.accept()
+        if os.fork() == 0:
+            break
+        connection.close()
+    server.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    request, streams, *_ = socket.recv_fds(connection, 1, 3)
+    while not request.endswith(b"\n"):
+        request += connection.recv(1 << 16)
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        connection.sendall(b"%d" % max(os.waitstatus_to_exitcode(status), -1))
+        os._exit(0)
+    connection.close()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    arguments, folder, environment = json.loads(request)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    _become(arguments)
+
+
+def _become(arguments: list[str]) -> None:
+    """Run as `python -m module ...` does; no other way of starting is used here."""
+    option, module, *rest = arguments
+    assert option == "-m", arguments
+    sys.argv = [module, *rest]
+    sys.path[0] = os.getcwd()
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _preload() -> None:
+    """What the stages and DVC import of others, directly or within a function."""
+    for name in (
+        *("av", "cv2", "dvc.cli", "dvc.repo", "dvclive", "h5py", "jinja2", "matplotlib.pyplot"),
+        *("pandas", "pydantic", "rich.progress", "ruamel.yaml", "torchvision", "typer"),
+    ):
+        importlib.import_module(name)
+    # Objects that are never looked at again stay in pages that the forks have in common.
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
