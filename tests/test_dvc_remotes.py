@@ -66,6 +66,11 @@ def original(tmp_path, monkeypatch):
     write_table(table, Path("data/index/labels.csv"))
     for name in "abc":
         write_video(name, 45)
+    files = {"path": "", "sha256": "", "width": 64, "height": 64, "fps": 25.0}
+    files |= {"frames": 1000, "duration_s": 40.0, "problem": ""}
+    write_table(pd.DataFrame({"video": list("abc")}).assign(**files), Path("data/index/videos.csv"))
+    codecs = pd.DataFrame({"video": list("abc"), "codec": "h264"})
+    write_table(codecs, Path("data/index/codecs.csv"))
     Path("data/videos").mkdir()
     Path("data/videos/a.mp4").write_text("of a patient")
     stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
