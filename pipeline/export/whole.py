@@ -106,10 +106,8 @@ class WholeConvBiLstm(conv_bilstm.ConvBiLstm):
     ) -> Outputs:
         """See TemporalNetwork."""
         y = functional.relu(self.conv(self.standardise(features).transpose(1, 2)))
-        norm = self.norm
-        y = functional.batch_norm(
-            y, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-        )
+        every = features.new_ones(features.shape[:2], dtype=torch.bool)
+        y = self.norm(y.transpose(1, 2), every).transpose(1, 2)
         # A pair more than there is, so that there are two at least: torch.export takes a number
         # that can be 1 for a constant.
         length = features.shape[1]
