@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ from pipeline.metrics.boundary import EnteredPhase
 from pipeline.metrics.headline import headline
 from pipeline.metrics.keys import interval_keys, is_in, value_at
 from pipeline.metrics.table import METRICS, metric
+from pipeline.pages import templates_of
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,7 @@ def write_page(page: Page, path: Path) -> None:
 
 def page_environment() -> Environment:
     """The templates, with what every page needs of them."""
-    environment = Environment(
-        loader=PackageLoader("pipeline.evaluate", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("pipeline.evaluate")
     environment.filters |= {
         "percent": wording.percent,
         "seconds": wording.seconds,

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.atomic import write_text
 from pipeline.drawing.svg_ribbons import attention_ribbon, clock
+from pipeline.pages import templates_of
 from pipeline.predict.answer import VideoAnswer, most_attended
 from pipeline.tables import write_table
 from pipeline.view.playable import why_not_played
@@ -54,13 +54,7 @@ def write_answer(answer: VideoAnswer, video: Path, out: Path, made_by: dict[str,
 
 
 def _page(answer: VideoAnswer, video: Path, out: Path) -> str:
-    environment = Environment(
-        loader=PackageLoader("pipeline.predict", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("pipeline.predict")
     unlabelled = np.full(len(answer), -1, dtype=np.int64)
     seconds = [float(answer.time_s[sample]) for sample in most_attended(answer.attention)]
     return environment.get_template("answer.html.jinja").render(

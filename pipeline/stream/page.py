@@ -1,9 +1,9 @@
 """The live page: one HTML text with style and script inside."""
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.drawing.colours import class_colours, text_colour
+from pipeline.pages import templates_of
 
 
 def live_page(source: str, classes: tuple[str, ...]) -> str:
@@ -13,13 +13,7 @@ def live_page(source: str, classes: tuple[str, ...]) -> str:
         source: Its heading.
         classes: Names in class order.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline.stream", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("pipeline.stream")
     assert environment.loader is not None
     text = environment.loader.get_source
     colours = class_colours(len(classes))

@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipeline.atomic import write_text
 from pipeline.drawing.colours import class_colours, text_colour
+from pipeline.pages import templates_of
 from pipeline.scored_video import Probabilities
 from pipeline.segments import Labels, segments
 from pipeline.view.confidence import confidence
@@ -72,13 +72,7 @@ def write_view(view: View, path: Path) -> None:
     Raises:
         VideoError: The video cannot be opened.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline.view", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("pipeline.view")
     assert environment.loader is not None
     source = environment.loader.get_source
     colours = class_colours(len(view.classes))
