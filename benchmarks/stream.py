@@ -4,8 +4,8 @@
 
 CLIP is repeated to the length that is wanted and played at its own pace, so that decoding it takes
 its share of the processor, as a camera's pictures do. The time counts from when the picture came,
-up to a picture's length before the moment that is due. fp32; `features.precision: int8` is refused
-live, because its scales are not in the model files.
+up to a picture's length before the moment that is due. Features are
+in fp32.
 """
 
 import argparse
