@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,13 @@ def leaves(tree, above=""):
 
 def written(name):
     """The keys that a file of recipes/ names, with their values."""
-    return leaves(YAML(typ="safe").load((RECIPES / f"{name}.yaml").read_text()))
+    return read((RECIPES / f"{name}.yaml").read_text())
+
+
+@cache
+def read(text):
+    """Values by dotted key; each text is parsed once, which takes long."""
+    return leaves(YAML(typ="safe").load(text))
 
 
 def comments(text):
@@ -67,7 +74,7 @@ def test_a_recipe_changes_its_own_keys_and_keeps_everything_else(fresh, name):
     told = use_recipe(name, RECIPES)
     after = PARAMS.read_text()
     assert comments(after) == comments(before)
-    old, new = (leaves(YAML(typ="safe").load(text)) for text in (before, after))
+    old, new = read(before), read(after)
     assert [key for key in old if key in new] == [key for key in new if key in old]
     own = written(name)
     assert own == {key: new[key] for key in own}
@@ -84,7 +91,7 @@ def test_a_recipe_changes_its_own_keys_and_keeps_everything_else(fresh, name):
 
 
 def test_the_default_recipe_is_the_way_back(fresh):
-    shipped = leaves(YAML(typ="safe").load(PARAMS.read_text()))
+    shipped = read(PARAMS.read_text())
     back = written(DEFAULT)
     assert back == {key: shipped[key] for key in back}
     for name in NAMES:
@@ -154,7 +161,8 @@ def videos(tmp_path_factory):
 
 
 # The published networks, and small ones in their place.
-SMALL = {"resnet50": "resnet18", "densenet121": "resnet18", "pixels": "pixels"}
+TINY = "shufflenet_v2_x0_5"
+SMALL = {"resnet50": TINY, "densenet121": TINY, "pixels": "pixels"}
 
 
 def make_tiny():
@@ -167,9 +175,7 @@ def make_tiny():
     name = own["name"]
     own["name"] = [SMALL[n] for n in name] if isinstance(name, list) else SMALL[name]
     own["weights"] = "random"
-    side = 32 if name == "pixels" else 64
-    params["features"]["crop"] = side
-    own["crop"] = side
+    params["features"]["crop"] = own["crop"] = 32
     own["finetune"] |= {"epochs": 2, "unfreeze_epoch": 2, "batch": 16}
     if own["finetune"]["context"] is not None:
         own["finetune"]["context"] |= {"frames": 4, "hidden": 16}

@@ -17,6 +17,15 @@ def tiny_family(monkeypatch):
 
 
 @pytest.fixture
+def without_pictures(monkeypatch):
+    """No picture of a training is drawn: they take longer than the training itself."""
+    from pipeline.backbone import report
+
+    for picture in ("training_picture", "confusion_picture"):
+        monkeypatch.setattr(report, picture, lambda *_: None)
+
+
+@pytest.fixture
 def project(workplace):
     """Frames, tables and parameters of four tiny videos."""
     make_project()

@@ -19,6 +19,8 @@ from pipeline.errors import PipelineError
 from pipeline.networks.backbones import CLIP_FAMILIES
 from pipeline.networks.backbones.transform import Transform
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 CLIP = {"frames": 3, "stride_s": 1.0, "position": "past"}
 
 

@@ -27,6 +27,8 @@ from pipeline.networks.backbones import CLIP_FAMILIES, FAMILIES, build_backbone
 from pipeline.networks.backbones.fusion import FUSIONS, WIDTH
 from pipeline.networks.backbones.transform import Transform
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 OUTPUT = Path("models/backbone.safetensors")
 NAMES = ["tiny_cnn", "tiny_vit"]
 

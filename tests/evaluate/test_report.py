@@ -30,6 +30,13 @@ def hashes():
     }
 
 
+@pytest.fixture
+def page_only(monkeypatch):
+    """The stage leaves its plots as they were: they take most of its time."""
+    for name in ("write_plots", "write_training_picture"):
+        monkeypatch.setattr(stage, name, lambda *_: None)
+
+
 def test_all_outputs_are_written_and_have_the_same_bytes_every_time(evaluated):
     first = hashes()
     stage.run()
@@ -123,7 +130,7 @@ def values(node):
     return sum(values(v) for v in node.values()) if isinstance(node, dict) else 1
 
 
-def test_metrics_json_holds_at_most_thirty_values_that_details_json_holds_too(project):
+def test_metrics_json_holds_at_most_thirty_values_that_details_json_holds_too(evaluated, page_only):
     """With validation videos and the relaxed metrics of Cholec80, which is the most there is."""
     splits = "video,split\na,train\nb,test\nc,test\nd,val\ne,val\n"
     Path("data/index/splits.csv").write_text(splits)
@@ -164,7 +171,7 @@ def test_the_page_shows_the_parameters_of_the_models_and_of_itself(evaluated):
     }
 
 
-def test_the_page_depends_on_no_parameter_that_dvc_does_not_track_for_it(evaluated):
+def test_the_page_depends_on_no_parameter_that_dvc_does_not_track_for_it(evaluated, page_only):
     """A page of parameters that changed since the training would claim what was not run."""
     before = page_text()
     content = yaml.safe_load(Path("params.yaml").read_text())
@@ -178,7 +185,7 @@ def test_the_page_depends_on_no_parameter_that_dvc_does_not_track_for_it(evaluat
     assert page_text() == before
 
 
-def test_groups_that_a_header_lacks_are_not_shown(project):
+def test_groups_that_a_header_lacks_are_not_shown(evaluated, page_only):
     for name in ("backbone", "temporal"):
         path = Path(f"models/{name}.safetensors")
         tensors, header = load_checkpoint(path)
@@ -200,7 +207,7 @@ def test_nothing_is_timed(evaluated):
     assert "ms per frame" not in page_text()
 
 
-def test_without_frames_everything_is_the_same_but_the_thumbnails(evaluated):
+def test_without_frames_everything_is_the_same_but_the_thumbnails(evaluated, request):
     first, page = hashes(), page_text()
     assert page.count("<figure><img") >= 6 and "are not shown" not in page
     shutil.rmtree("data/frames")
@@ -209,11 +216,12 @@ def test_without_frames_everything_is_the_same_but_the_thumbnails(evaluated):
     assert {name for name in first if first[name] != second[name]} == {"reports/index.html"}
     assert "<figure><img" not in page_text()
     assert re.search(r"Frames of \w(, \w)? are not shown: .* <code>data/frames</code>", page_text())
+    request.getfixturevalue("page_only")  # plots without frames were those with frames
     stage.run()
     assert hashes() == second
 
 
-def test_frames_that_the_features_were_not_made_from_are_not_shown(project):
+def test_frames_that_the_features_were_not_made_from_are_not_shown(evaluated, page_only):
     path = Path("features/videos/b.h5")
     found = read_features(path)
     attributes = dict(found.attributes) | {"frames_fingerprint": "others"}
@@ -223,7 +231,7 @@ def test_frames_that_the_features_were_not_made_from_are_not_shown(project):
     assert 'alt="Frame of c at' in page_text() and 'alt="Frame of b at' not in page_text()
 
 
-def test_lost_pictures_are_counted_beside_skipped_videos(evaluated):
+def test_lost_pictures_are_counted_beside_skipped_videos(evaluated, page_only):
     assert "cannot be decoded" not in page_text()
     Path("features/videos/masked.csv").write_text("video,lost,samples\n")
     stage.run()

@@ -28,6 +28,9 @@ SHARED_FILES = (
     *("decode/apple-prores-422-proxy.mov", "decode/hevc.mp4", "decode/test.avi"),
     *("decode/unordered.mov", "decode/video_0.mov", "decode/video_90.mov"),
 )
+# Three clips more than VID18_166 and VID43_147 of the same encoder with the same options add
+# nothing but time.
+DECODED = [name for name in SHARED_FILES if not name.endswith(("324.mp4", "213.mp4", "297.mp4"))]
 # A variable rate, and an open GOP.
 UNSTEADY = ("clips/pigleg_vfr.mp4", "decode/hevc.mp4")
 UNREADABLE = {
@@ -46,8 +49,7 @@ def images_of(source, frames, threads=2):
 
 def full_decode(path):
     with suppress(av.FFmpegError), av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            yield upright(frame)
+        yield from container.decode(video=0)
 
 
 def wanted(source, fps):
@@ -65,7 +67,7 @@ def test_every_shared_file_is_either_read_or_known_to_be_unreadable(shared_data)
     assert names == known
 
 
-@pytest.mark.parametrize("name", SHARED_FILES)
+@pytest.mark.parametrize("name", DECODED)
 def test_the_pixels_are_those_of_a_full_decode(shared_data, name, monkeypatch):
     """At 5, 1 and 0.1 frames per second, and without falling back to a full decode."""
     source = open_source("v", shared_data / name)
@@ -73,10 +75,12 @@ def test_the_pixels_are_those_of_a_full_decode(shared_data, name, monkeypatch):
         monkeypatch.setattr(decode, "_read_whole", lambda *_: pytest.fail("fell back"))
     rates = [set(wanted(source, fps).tolist()) for fps in ("5", "1", "1/10")]
     readers = [images_of(source, sorted(frames)) for frames in rates]
-    for number, image in enumerate(full_decode(shared_data / name)):
-        for frames, reader in zip(rates, readers, strict=True):
-            if number in frames:
-                np.testing.assert_array_equal(next(reader), image)
+    for number, frame in enumerate(full_decode(shared_data / name)):
+        found = [next(r) for frames, r in zip(rates, readers, strict=True) if number in frames]
+        if found:
+            image = upright(frame)  # of the few that are asked for: it takes long
+        for one in found:
+            np.testing.assert_array_equal(one, image)
     assert [len(list(reader)) for reader in readers] == [0, 0, 0]
 
 
@@ -97,7 +101,7 @@ def test_damaged_files_are_named_with_the_reason(shared_data, decoder, name, mes
         list(read(source, wanted(source, 1), 1))
 
 
-@pytest.mark.parametrize("name", [name for name in SHARED_FILES if name not in UNSTEADY])
+@pytest.mark.parametrize("name", [name for name in DECODED if name not in UNSTEADY])
 def test_both_decoders_show_the_same(shared_data, name):
     source = open_source("v", shared_data / name)
     frames = wanted(source, 1)
@@ -111,7 +115,7 @@ def test_both_decoders_show_the_same(shared_data, name):
 def test_decord_is_kept_from_files_in_which_it_returns_neighbours(shared_data):
     """A variable rate, and an open GOP: jumping there, it delivers another frame than asked for."""
     vfr = open_source("v", shared_data / "clips/pigleg_vfr.mp4")
-    frames = wanted(vfr, 1)
+    frames = wanted(vfr, 1)[[0, -1]]  # decord decodes from the first frame for each of them
     jumped, true = (np.stack(list(read(vfr, frames, 2))) for read in (read_decord, images_of))
     assert np.abs(jumped[0].astype(int) - true[0]).mean() < 2
     assert np.abs(jumped[-1].astype(int) - true[-1]).mean() > 5
@@ -175,18 +179,18 @@ def test_text_is_no_video(tmp_path):
 def test_containers_and_kinds_of_groups(tmp_path, suffix, extra, monkeypatch):
     """Each frame carries its number, and no route delivers another one."""
     path = tmp_path / f"v.{suffix}"
-    write_video(path, 400, gop=30, x264=f"scenecut=0:{extra}".rstrip(":"))
+    write_video(path, 240, gop=30, x264=f"scenecut=0:{extra}".rstrip(":"))
     source = open_source("v", path)
     whole = []
     original = decode._read_whole
     monkeypatch.setattr(decode, "_read_whole", lambda *a: whole.append(1) or original(*a))
     for step in (1, 5, 25, 170):
-        frames = np.arange(3, 400, step)
+        frames = np.arange(3, 240, step)
         assert [number_of(image) for image in images_of(source, frames)] == frames.tolist()
     if suffix in ("mp4", "mkv"):
         assert not whole
         closed = extra in ("", "b-pyramid=strict", "bframes=0")
-        assert (len(spans_of(source, np.arange(400))) > 1) == closed
+        assert (len(spans_of(source, np.arange(240))) > 1) == closed
 
 
 def test_long_runs_without_a_wanted_frame_are_jumped_over(tmp_path):

@@ -51,13 +51,16 @@ def close(found, expected):
         ("mc3_18", 8, 48),
         ("s3d", 14, 224),
         ("swin3d_t", 5, 64),
-        ("mvit_v2_s", 16, 224),
+        ("mvit_v2_s", 4, 224),
     ],
 )
 @torch.inference_mode()
 def test_torchvision_classifies_these_features_as_its_own(name, frames, side):
     torch.manual_seed(0)
     upstream = varied(torchvision.models.get_model(name, weights=None))
+    if name.startswith("mvit"):
+        # It builds networks for 16 frames alone, which compute fewer when they are told of them.
+        upstream.pos_encoding.temporal_size = frames // 2
     backbone = with_weights(f"{name}@{frames}", upstream.state_dict())
     clip = torch.randn(1, frames, 3, side, side)
     features = backbone.network(clip)

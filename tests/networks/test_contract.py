@@ -93,7 +93,12 @@ def near(request):
     return built(request.param)
 
 
-@pytest.fixture(params=forms(lambda network: network.causal and is_near(network)), ids=named)
+# Those without a field have gone further by the 90 steps of every causal network, and the default
+# form of TeCNO takes long: its smaller ones are here.
+@pytest.fixture(
+    params=forms(lambda network: network.causal and 0 < (network.receptive_field or 0) <= 200),
+    ids=named,
+)
 def near_causal(request):
     return built(request.param)
 
@@ -140,17 +145,18 @@ def test_a_causal_network_does_not_look_ahead_and_another_says_that_it_does(netw
         assert same == network.causal
 
 
-@pytest.mark.parametrize("length", [1, 2, 17, 90])
-def test_steps_give_the_logits_of_the_whole_video(causal, length):
-    features = torch.randn(2, length, D)
+def test_steps_give_the_logits_of_the_whole_video(causal):
+    features = torch.randn(2, 90, D)
     state, rows = None, []
     with torch.inference_mode():
         for frame in features.unbind(1):
             logits, state = causal.step(frame, state)
             rows.append(logits)
-    torch.testing.assert_close(
-        torch.stack(rows, dim=1), predict(causal, features), atol=1e-5, rtol=1e-5
-    )
+    steps = torch.stack(rows, dim=1)
+    # Shorter videos have the same first steps.
+    for length in (1, 2, 17, 90):
+        expected = predict(causal, features[:, :length])
+        torch.testing.assert_close(steps[:, :length], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_steps_with_videos_of_other_lengths_are_those_of_the_padded_batch(causal):
@@ -166,7 +172,7 @@ def test_steps_with_videos_of_other_lengths_are_those_of_the_padded_batch(causal
 
 
 def test_steps_go_on_beyond_the_receptive_field(near_causal):
-    length = 30 + (near_causal.receptive_field or 100)
+    length = 30 + near_causal.receptive_field
     features = torch.randn(1, length, D)
     state = None
     with torch.inference_mode():
