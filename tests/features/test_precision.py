@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -31,6 +32,8 @@ def run(project, precision, name="video1", dtype="float32"):
 
 def test_each_int8_file_says_how_close_it_is_to_fp32(project):
     full, small = run(project, "fp32"), run(project, "int8")
+    # It has finer steps than its 256 levels.
+    assert len(np.unique(small.features)) > 256
     assert small.attributes["precision"] == "int8"
     assert small.attributes["fp32_cosine_frames"] == 10
     similar = cosine(small.features, full.features)
@@ -40,18 +43,13 @@ def test_each_int8_file_says_how_close_it_is_to_fp32(project):
     assert "fp32_cosine_mean" not in full.attributes
 
 
-def test_int8_has_finer_steps_than_its_256_levels(project):
-    assert len(np.unique(run(project, "int8").features)) > 256
-
-
 def test_int8_does_not_depend_on_batch_or_workers(project):
     run(project, "int8", dtype="float16")
     first = hashes(project / "features/videos")
-    for workers, batch in ((3, 8), (2, 5)):
-        settings(project, precision="int8", workers=workers, batch=batch)
-        forget(project)
-        stage.run()
-        assert hashes(project / "features/videos") == first, f"workers {workers}, batch {batch}"
+    settings(project, precision="int8", workers=3, batch=5)
+    forget(project)
+    stage.run()
+    assert hashes(project / "features/videos") == first
 
 
 def test_int8_takes_its_scales_from_training_videos_only(project):
@@ -201,22 +199,24 @@ class Mean(nn.Module):
 
 
 @pytest.mark.slow
-def test_precisions_on_real_frames(shared_data, project):
+def test_precisions_on_real_frames(shared_data, project, monkeypatch):
     """ResNet-50 at half its crop, frames of real operations, int8 scaled by another operation."""
     import av
     import cv2
 
+    # Batches are filled up with empty images, which cost as much as frames.
+    monkeypatch.setattr(build, "CPU_BATCH", 2)
+
     for name, clip in (("video0", "VID18_166"), ("video1", "VID43_147")):
         encoded = []
-        with av.open(str(shared_data / f"clips/{clip}.mp4")) as container:
-            for number, frame in enumerate(container.decode(video=0)):
-                if number % 25 == 0:
-                    image = cv2.resize(frame.to_ndarray(format="bgr24"), (227, 128))
-                    encoded.append((cv2.imencode(".jpg", image)[1].tobytes(), number / 25))
-        attributes = {"fps": 1.0, "height": 128, "width": 227, "fingerprint": clip}
         # Few, because bf16 is slow on processors without it.
         count = 5 if name == "video0" else 2
-        write_frames(project / f"data/frames/{name}.h5", encoded[:count], attributes)
+        with av.open(str(shared_data / f"clips/{clip}.mp4")) as container:
+            for frame in islice(container.decode(video=0), 0, 25 * count, 25):
+                image = cv2.resize(frame.to_ndarray(format="bgr24"), (227, 128))
+                encoded.append((cv2.imencode(".jpg", image)[1].tobytes(), float(len(encoded))))
+        attributes = {"fps": 1.0, "height": 128, "width": 227, "fingerprint": clip}
+        write_frames(project / f"data/frames/{name}.h5", encoded, attributes)
     text = (project / "params.yaml").read_text().replace("resnet18", "resnet50")
     (project / "params.yaml").write_text(text)
     backbone_stage.run()

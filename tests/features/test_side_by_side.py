@@ -161,8 +161,8 @@ def test_a_lost_sample_repeats_the_row_before_it_in_all_networks(project):
 
 def test_a_process_builds_the_network_that_it_is_told_to(project):
     """As each process of several GPUs does, from the file alone."""
-    run(project, "[resnet18, efficientnet_b5]")
-    for part, dim in enumerate((512, 2048)):
+    run(project, "[resnet18, shufflenet_v2_x0_5]")
+    for part, dim in enumerate((512, 1024)):
         plan = Plan(BACKBONE, FeaturesParams(crop=64), read_runtime(), [], {}, None, part)
         with ThreadPoolExecutor(1) as pool:
             encoder = build_writer(plan, torch.device("cpu"), pool, print).encoder
