@@ -101,8 +101,18 @@ def _become(arguments: list[str]) -> None:
 def _preload() -> None:
     """What the stages and DVC import of others, directly or within a function."""
     for name in (
-        *("av", "cv2", "dvc.cli", "dvc.repo", "dvclive", "h5py", "jinja2", "matplotlib.pyplot"),
-        *("pandas", "pydantic", "rich.progress", "ruamel.yaml", "torchvision", "typer"),
+        *("av", "cv2", "dvclive", "h5py", "jinja2", "rich.progress", "ruamel.yaml", "typer"),
+        *("joblib", "numpy.ctypeslib", "pandas.io.formats.csvs", "safetensors.torch", "yaml"),
+        *("matplotlib.pyplot", "matplotlib.backends.backend_agg", "PIL.features"),
+        *("PIL.JpegImagePlugin", "PIL.PngImagePlugin", "concurrent.futures.process"),
+        *("pydantic.main", "pydantic.type_adapter", "pydantic.json_schema"),
+        *("torch.utils.mkldnn", "torch.utils.data", "torchvision.transforms.v2"),
+        # DVC and others import much of themselves within functions.
+        *("dvc.cli.parser", "dvc.cli.command", "dvc.analytics", "dvc.cachemgr", "dvc.data_cloud"),
+        *("dvc.dependency", "dvc.lock", "dvc.repo.index", "dvc.repo.graph", "dvc.repo.reproduce"),
+        *("dvc.repo.experiments.run", "dvc.repo.experiments.queue.celery", "dvc.repo.metrics.diff"),
+        *("dvc.repo.push", "dvc.repo.pull", "dvc.repo.checkout", "dvc.rwlock", "dvc.scm"),
+        *("dvc.compare", "dvc_data.hashfile.transfer", "dulwich.porcelain", "networkx"),
     ):
         importlib.import_module(name)
     # Objects that are never looked at again stay in pages that the forks have in common.

@@ -28,7 +28,9 @@ FINETUNE = {"lr": 1e-3, "backbone_lr": 1.0, "epochs": 6, "batch": 16, "early_sto
 
 
 @pytest.mark.slow
-def test_a_finetuned_network_knows_more_of_the_demo_than_a_frozen_random_one(workplace, monkeypatch):
+def test_a_finetuned_network_knows_more_of_the_demo_than_a_frozen_random_one(
+    workplace, monkeypatch
+):
     """Validation accuracy of a linear head on the frozen network and on the trained one."""
     # Most of the time would go into pictures that are never looked at. Threads see the other rate.
     monkeypatch.setattr(render, "FPS", 4)
