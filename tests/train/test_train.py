@@ -1,6 +1,5 @@
 import hashlib
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from warm_processes import warm_context
 
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
@@ -210,7 +210,7 @@ def trained_by_a_worker(number, line):
 
 def test_of_two_workers_one_trains_and_the_other_waits_and_finds_it(project):
     settings(epochs=6, early_stop=0)
-    context = multiprocessing.get_context("spawn")
+    context = warm_context()
     lines = context.Queue()
     workers = [context.Process(target=trained_by_a_worker, args=(n, lines)) for n in (1, 2)]
     for worker in workers:
