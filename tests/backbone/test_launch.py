@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import torch
 from frames_project import settings
+from lightning_fabric.strategies import DDPStrategy
+from warm_processes import METHOD, warm_context
 
 from pipeline.backbone import launch, stage
 from pipeline.checkpoint import load_checkpoint
@@ -22,9 +24,13 @@ HEAD_ALONE = {"strategy": "head", "batch": 6, "accumulate": 2, "frames_per_epoch
 def two_processes(monkeypatch):
     """The training on two, everything else on one."""
 
+    warm_context()
+
     def fabric_for(runtime, precision, devices):
+        # As ddp_spawn, except that the processes need not import torch.
+        strategy = DDPStrategy(start_method=METHOD)
         return lightning_fabric.Fabric(
-            accelerator="cpu", strategy="ddp_spawn", devices=2, precision=precision
+            accelerator="cpu", strategy=strategy, devices=2, precision=precision
         )
 
     original = launch.train

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import remote_functions
 from elsewhere_project import check_frames
-from features_project import add_video, forget, hashes, make_project
+from features_project import forget, hashes, make_project
 
 from pipeline.errors import PipelineError
 from pipeline.executors.elsewhere import done_elsewhere
@@ -43,14 +43,13 @@ def test_results_errors_and_lines_come_back_and_no_file_of_a_job_stays(workplace
 
 def test_features_have_the_bytes_of_a_local_run(workplace):
     make_project(workplace)
-    add_video(workplace, "video2", 8, 2)
     features_stage.run()
     local = hashes(workplace / "features/videos")
     forget(workplace)
     shutil.rmtree(workplace / "features/videos")
     with Path("params.yaml").open("a") as params:
         params.write("  executor: slurm\n  slurm: {cluster: local, jobs: 2}\n")
-    assert "3 videos, 3 computed" in features_stage.run()
+    assert "2 videos, 2 computed" in features_stage.run()
     assert hashes(workplace / "features/videos") == local
 
 
@@ -58,7 +57,11 @@ def test_frames_have_the_bytes_of_a_local_run(workplace):
     check_frames("  executor: slurm\n  slurm: {cluster: local, jobs: 2}\n")
 
 
-def test_a_job_that_dies_is_submitted_again(workplace):
+def test_a_job_that_dies_is_submitted_again(workplace, monkeypatch):
+    from submitit.core.core import Job
+
+    # submitit waits 15 s for the result of a dead job, which a slow disk might show late.
+    monkeypatch.setattr(Job, "_results_timeout_s", 1)
     Path("tries").mkdir()
     ((_, give),) = done_elsewhere(remote_functions.dying, ["tries"], LOCALLY.task, LOCALLY, print)
     assert give() == "done"
@@ -68,11 +71,14 @@ def test_a_run_that_is_cancelled_ends_its_jobs(workplace):
     import psutil
 
     Path("begun").mkdir()
+    # Other tests of this worker may have started what lives longer, as the warm Python of DVC's.
+    others = set(psutil.Process().children(recursive=True))
     results = done_elsewhere(
         remote_functions.noted_then_quick, ["begun"] * 4, LOCALLY.task, LOCALLY, print
     )
     next(results)
-    started = psutil.Process().children(recursive=True)
+    started = set(psutil.Process().children(recursive=True)) - others
+    assert started
     results.close()
     _, alive = psutil.wait_procs(started, timeout=10)
     assert not alive

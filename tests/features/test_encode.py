@@ -1,8 +1,6 @@
 import os
 import signal
-import subprocess
-import sys
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from features_project import add_video, forget, hashes, settings
+from warm_processes import warm_context
 
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
@@ -21,6 +20,7 @@ from pipeline.frame_store import FrameFile
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.fold import fold
 from pipeline.networks.backbones.transform import Transform
+from pipeline.progress import Progress
 
 TRANSFORM = Transform(72, 64, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -171,25 +171,28 @@ def test_an_encoder_takes_every_frame_once_and_in_order(project):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def killed_in_the_third_video():
+    """A process of its own: killed soon after two videos are done, wherever it then is."""
+    step, done = Progress.step, []
+
+    def counted(self, name, note=""):
+        step(self, name, note)
+        done.append(name)
+        if len(done) == 2:
+            threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    Progress.step = counted
+    os.environ["DVC_ROOT"] = str(Path.cwd())
+    stage.run()
+
+
 def test_a_killed_run_is_finished_with_the_bytes_of_an_undisturbed_one(project):
-    for number in range(4):
-        add_video(project, f"w{number}", 60, 10 + number)
-    # `python -m pipeline features` without the check of sections that this project leaves out.
-    command = [sys.executable, "-c", "from pipeline.features.stage import run; run()"]
-    environment = os.environ | {"PYTHONPATH": str(Path(stage.__file__).parents[2])}
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "2/6" in line:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
-    time.sleep(0.1)
-    finished = len(list((project / ".store/features").glob("*.h5")))
-    assert 2 <= finished < 6
-    assert f"{6 - finished} computed" in stage.run()
+    add_video(project, "w0", 60, 10)  # after the two others, and long enough to be killed in
+    process = warm_context().Process(target=killed_in_the_third_video)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert len(list((project / ".store/features").glob("*.h5"))) == 2
+    assert "3 videos, 1 computed" in stage.run()
     resumed = hashes(project / "features/videos")
     assert recompute(project) == resumed

@@ -5,11 +5,18 @@ import numpy as np
 import pytest
 import torch
 from features_project import add_video, forget, hashes, settings
+from warm_processes import warm_multiprocessing
 
 from pipeline.errors import PipelineError
-from pipeline.features import devices, stage
+from pipeline.features import devices, shards, stage
 from pipeline.features.params import FeaturesParams
 from pipeline.runtime import RuntimeParams
+
+
+@pytest.fixture(autouse=True)
+def warm(monkeypatch):
+    """Processes that need not import torch."""
+    monkeypatch.setattr(shards, "multiprocessing", warm_multiprocessing())
 
 
 @pytest.fixture

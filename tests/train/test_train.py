@@ -1,16 +1,15 @@
 import hashlib
 import json
-import multiprocessing
 import os
 import signal
-import subprocess
-import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from warm_processes import warm_context
 
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
@@ -210,7 +209,7 @@ def trained_by_a_worker(number, line):
 
 def test_of_two_workers_one_trains_and_the_other_waits_and_finds_it(project):
     settings(epochs=6, early_stop=0)
-    context = multiprocessing.get_context("spawn")
+    context = warm_context()
     lines = context.Queue()
     workers = [context.Process(target=trained_by_a_worker, args=(n, lines)) for n in (1, 2)]
     for worker in workers:
@@ -243,32 +242,29 @@ def test_the_kept_weights_are_a_copy_of_the_best_epoch(project):
     assert accuracy == pytest.approx(best, abs=1e-6)
 
 
-_SAVING_EACH_EPOCH = """
-from pipeline.train.stage import run
-from pipeline.training import state
-state.SAVE_EVERY_S = 0
-run()
-"""
+def killed_after_five_epochs():
+    """A process of its own that saves each epoch: killed soon after five, wherever it then is."""
+    training_state.SAVE_EVERY_S = 0
+    original, begun = loop.train_epoch, []
+
+    def counted(*arguments):
+        begun.append(1)
+        if len(begun) == 6:
+            threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return original(*arguments)
+
+    loop.train_epoch = counted
+    os.environ["DVC_ROOT"] = str(Path.cwd())
+    stage.run()
 
 
 def test_a_killed_training_resumes_and_gives_the_bytes_of_an_undisturbed_one(project, monkeypatch):
     """With dropout; a recurrent network resumes in the tests of moments below."""
     settings("tecno", epochs=30, early_stop=0)
-    environment = os.environ | {"PYTHONPATH": str(Path(stage.__file__).parents[2])}
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SAVING_EACH_EPOCH],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("train 5/"):
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
+    process = warm_context().Process(target=killed_after_five_epochs)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     (state,) = Path(".store/train").glob("[!.]*.state")
     finished = len(load_checkpoint(state)[1]["history"])
     assert 5 <= finished < 30
