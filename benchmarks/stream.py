@@ -1,16 +1,16 @@
 """Seconds from a picture to its prediction, live, with ResNet-50 and an LSTM (untrained weights).
 
-    python benchmarks/stream.py CLIP --minutes 3 [--fps 1 5]
+    python benchmarks/stream.py CLIP --minutes 3 [--fps 1 5] [--precision fp32 bf16 int8]
 
 CLIP is repeated to the length that is wanted and played at its own pace, so that decoding it takes
 its share of the processor, as a camera's pictures do. The time counts from when the picture came,
-up to a picture's length before the moment that is due. Features are
-in fp32.
+up to a picture's length before the moment that is due. The scales of int8 come from drawn images.
 """
 
 import argparse
 import tempfile
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +18,34 @@ import psutil
 import torch
 from long_video import long_video
 
+from features import container
 from pipeline import Predictor
 from pipeline.checkpoint import save_checkpoint, tensors_hash
+from pipeline.features.build import Plan, build_writer
+from pipeline.features.params import FeaturesParams
+from pipeline.features.quantise import engine
+from pipeline.features.scales import scales_of
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.transform_record import recorded
 from pipeline.networks.temporal.params import rebuilt
+from pipeline.runtime import RuntimeParams, cores
 from pipeline.stream.moments import as_they_pass
 from pipeline.stream.newest import Newest
 from pipeline.stream.sources import source_of
 from pipeline.stream.tally import Tally, told
 
 
-def make_models(folder: Path, fps: int) -> None:
+def scales(folder: Path) -> dict[str, object]:
+    """Of int8, as the header of a temporal model holds them."""
+    images = [container(folder / "images.h5", 32)]
+    params = FeaturesParams.model_validate({"precision": "int8"})
+    plan = Plan(folder / "backbone.safetensors", params, RuntimeParams(device="cpu"), images, {})
+    with ThreadPoolExecutor(cores()) as pool:
+        writer = build_writer(plan, torch.device("cpu"), pool, lambda line: None)
+    return {"engine": engine(), "scales": scales_of(writer.encoder.network)}
+
+
+def make_models(folder: Path, fps: int, precision: str) -> None:
     torch.manual_seed(0)
     built = build_backbone("resnet50")
     tensors = dict(built.network.eval().state_dict())
@@ -38,7 +54,7 @@ def make_models(folder: Path, fps: int) -> None:
     save_checkpoint(folder / "backbone.safetensors", tensors, described)
     header = {
         "frames": {"fps": fps, "short_side": 256, "decoder": "pyav"},
-        "features": {"precision": "fp32", "dtype": "float16"},
+        "features": {"precision": precision, "dtype": "float16"},
         "backbone": described,
         "kind": "rnn",
         "model": {"rnn": "lstm", "hidden": 512, "layers": 2, "bidirectional": False},
@@ -48,6 +64,8 @@ def make_models(folder: Path, fps: int) -> None:
         "weights_hash": tensors_hash(tensors),
         "fps": float(fps),
     }
+    if precision == "int8":
+        header["int8"] = [scales(folder)]
     save_checkpoint(folder / "temporal.safetensors", rebuilt(header).state_dict(), header)
 
 
@@ -56,16 +74,17 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--fps", type=int, nargs="+", default=[1, 5])
+    parser.add_argument("--precision", nargs="+", default=["fp32"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "stream-videos")
     arguments = parser.parse_args()
     video = long_video(arguments.clip, arguments.cache, "480p", True, arguments.minutes)
     process = psutil.Process()
-    print("| fps | predictions | dropped | median, ms | 99th, ms | longest, ms | memory, MB |")
-    print("|---|---|---|---|---|---|---|")
-    for fps in arguments.fps:
+    columns = "precision, fps, predictions, dropped, median ms, 99th ms, longest ms, memory MB"
+    print(f"| {' | '.join(columns.split(', '))} |\n{'|---' * 8}|")
+    for precision, fps in product(arguments.precision, arguments.fps):
         with tempfile.TemporaryDirectory() as folder:
-            make_models(Path(folder), fps)
+            make_models(Path(folder), fps, precision)
             predictor = Predictor(folder, arguments.device, batch=1)
         with predictor:
             predictor.frame(np.zeros((480, 854, 3), dtype=np.uint8), 0.0)
@@ -79,7 +98,7 @@ def main() -> None:
             took += [line["latency_ms"] for line in lines]
             after = process.memory_info().rss / 1e6
         print(
-            f"| {fps} | {len(took)} | {tally.dropped} | {np.median(took):.0f} | "
+            f"| {precision} | {fps} | {len(took)} | {tally.dropped} | {np.median(took):.0f} | "
             f"{np.percentile(took, 99):.0f} | {max(took):.0f} | {before:.0f}, then {after:.0f} |",
             flush=True,
         )
