@@ -21,6 +21,8 @@ from pipeline.runtime import Needs, RuntimeParams, read_runtime
 pytest.importorskip("ray")
 ROOT = Path(__file__).parents[2]
 SMALL = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
+# A node that is killed is missed within two seconds instead of half a minute.
+ALERT = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,9 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests/executors'}")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **SMALL})
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": ALERT, **SMALL}
+        )
         cluster.add_node(num_cpus=1, **SMALL)
         yield cluster
         cluster.shutdown()
@@ -61,47 +65,6 @@ def test_results_errors_and_lines_come_back(cluster):
     assert str(found.pop(3)) == "3: found an odd number"
     assert found == {1: 1, 2: 4, 4: 16, 5: 25}
     assert sorted(said) == [f"squaring {number}" for number in range(1, 6)]
-
-
-def test_features_have_the_bytes_of_a_local_run_though_a_node_dies(cluster, workplace, monkeypatch):
-    make_project(workplace)
-    for number in range(2, 8):
-        add_video(workplace, f"video{number}", 8, number)
-    features_stage.run()
-    local = hashes(workplace / "features/videos")
-    forget(workplace)
-    shutil.rmtree(workplace / "features/videos")
-    with Path("params.yaml").open("a") as params:
-        params.write(f"  executor: ray\n  address: {cluster.address}\n")
-        params.write("  task: {memory_gb: 0.1}\n")
-    monkeypatch.setattr(elsewhere, "_write", remote_functions.counted_features)
-    (going,) = cluster.worker_nodes
-    replaced = []
-
-    def replace_the_node(progress, name, note=""):
-        """After the node has done a video and begun another."""
-        if not replaced and len(on_node("done", going)) >= 1:
-            deadline = time.monotonic() + 10
-            while len(on_node("begun", going)) == len(on_node("done", going)):
-                assert time.monotonic() < deadline, "the node begins no other video"
-                time.sleep(0.02)
-            cluster.remove_node(going, allow_graceful=False)
-            replaced.append(cluster.add_node(num_cpus=1, **SMALL))
-
-    monkeypatch.setattr(Progress, "step", replace_the_node)
-    assert "8 videos, 8 computed" in features_stage.run()
-    assert replaced
-    assert hashes(workplace / "features/videos") == local
-    assert 8 <= len(list(Path("begun").iterdir())) <= 8 + 1
-
-
-def on_node(folder, node):
-    return list(Path(folder).glob(f"*+{node.node_id}+*"))
-
-
-@pytest.mark.parametrize("check", [check_frames, check_training])
-def test_frames_and_trainings_have_the_bytes_of_a_local_run(cluster, workplace, check):
-    check(f"  executor: ray\n  address: {cluster.address}\n  task: {{memory_gb: 0.1}}\n")
 
 
 def test_an_item_whose_worker_dies_is_done_again(cluster, workplace):
@@ -159,3 +122,57 @@ def test_an_address_without_host_and_port_is_refused(workplace, address):
     Path("params.yaml").write_text(f"runtime: {{executor: ray, address: '{address}'}}\n")
     with pytest.raises(PipelineError, match=r"runtime\.address: found"):
         read_runtime()
+
+
+@pytest.fixture(scope="module")
+def connected(cluster):
+    """The cluster with this process as its driver: workers import torch once. Of the last tests."""
+    import ray
+
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield cluster
+    ray.shutdown()
+
+
+def test_features_have_the_bytes_of_a_local_run_though_a_node_dies(
+    connected, workplace, monkeypatch
+):
+    cluster = connected
+    make_project(workplace)
+    for number in range(2, 8):
+        add_video(workplace, f"video{number}", 8, number)
+    features_stage.run()
+    local = hashes(workplace / "features/videos")
+    forget(workplace)
+    shutil.rmtree(workplace / "features/videos")
+    with Path("params.yaml").open("a") as params:
+        params.write(f"  executor: ray\n  address: {cluster.address}\n")
+        params.write("  task: {memory_gb: 0.1}\n")
+    monkeypatch.setattr(elsewhere, "_write", remote_functions.counted_features)
+    (going,) = cluster.worker_nodes
+    replaced = []
+
+    def replace_the_node(progress, name, note=""):
+        """After the node has done a video and begun another."""
+        if not replaced and len(on_node("done", going)) >= 1:
+            deadline = time.monotonic() + 10
+            while len(on_node("begun", going)) == len(on_node("done", going)):
+                assert time.monotonic() < deadline, "the node begins no other video"
+                time.sleep(0.02)
+            cluster.remove_node(going, allow_graceful=False)
+            replaced.append(cluster.add_node(num_cpus=1, **SMALL))
+
+    monkeypatch.setattr(Progress, "step", replace_the_node)
+    assert "8 videos, 8 computed" in features_stage.run()
+    assert replaced
+    assert hashes(workplace / "features/videos") == local
+    assert 8 <= len(list(Path("begun").iterdir())) <= 8 + 1
+
+
+def on_node(folder, node):
+    return list(Path(folder).glob(f"*+{node.node_id}+*"))
+
+
+@pytest.mark.parametrize("check", [check_frames, check_training])
+def test_frames_and_trainings_have_the_bytes_of_a_local_run(connected, workplace, check):
+    check(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
