@@ -6,6 +6,7 @@ a training field would compute all features anew.
 
 import hashlib
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,6 +71,19 @@ class AllParams(Section):
             )
         return self
 
+    def _check_rates(self) -> None:
+        """Refuse to go on with an RNN at another rate than the one it was trained at."""
+        context = self.backbone.finetune.context
+        assert context is not None
+        stride, rate = context.stride_s, self.frames.rate
+        if stride is not None and Fraction(str(stride)) * rate != 1:
+            raise ValueError(
+                f"backbone.finetune.context.stride_s is {stride:g} and frames.fps is "
+                f"{self.frames.fps}, but with train.end_to_end the RNN goes on with features that "
+                f"are {float(1 / rate):g} s apart. Set stride_s: null, which is the time between "
+                "samples, or train.end_to_end: false"
+            )
+
     def _check_images(self) -> None:
         """Refuse what needs an order of frames, or several splits at a time."""
         if self.split.has_all_folds:
@@ -125,6 +139,8 @@ class AllParams(Section):
                 "Set backbone.mode: finetune and backbone.finetune.context, or train.end_to_end: "
                 "false"
             )
+        if self.train.end_to_end:
+            self._check_rates()
         if self.backbone.clip is not None:
             try:
                 clips_of(self.frames.rate, self.backbone.clip)

@@ -39,6 +39,8 @@ def samples_between(context: ContextParams, fps: str) -> int:
     Raises:
         PipelineError: The frames are not stored at these times.
     """
+    if context.stride_s is None:
+        return 1
     every = Fraction(str(context.stride_s)) * Fraction(fps)
     if every.denominator != 1:
         raise PipelineError(

@@ -49,7 +49,8 @@ class ContextParams(Section):
 
     Attributes:
         frames: Consecutive frames through which gradients flow.
-        stride_s: Seconds from one of them to the next, a multiple of those between samples.
+        stride_s: Seconds from one of them to the next, a multiple of those between samples; null:
+            one sample, whatever `frames.fps` is.
         rnn: The cell.
         hidden: Its units.
         carry: The RNN's state goes from one window of a video to the next; otherwise every window
@@ -57,7 +58,7 @@ class ContextParams(Section):
     """
 
     frames: int = Field(64, ge=2)
-    stride_s: Number = Field(1.0, gt=0)
+    stride_s: Number | None = Field(1.0, gt=0)
     rnn: Literal["lstm", "gru"] = "lstm"
     hidden: int = Field(512, ge=1)
     carry: bool = True

@@ -11,6 +11,7 @@ from pipeline.allocator import keep_freed_memory
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
 from pipeline.executors.elsewhere import done_elsewhere
+from pipeline.networks.temporal.params import has_refinements
 from pipeline.progress import Progress
 from pipeline.runtime import RuntimeParams
 from pipeline.settings import Section
@@ -91,7 +92,8 @@ def _train(item: _Item) -> tuple[str, bool]:
     keep_freed_memory()
     torch.set_num_threads(recipe.runtime.thread_count)
     use_deterministic_kernels()
-    videos = read_videos(recipe.task, recipe.params, member.fold, recipe.folds)
+    refined = has_refinements(recipe.kind, recipe.model)
+    videos = read_videos(recipe.task, recipe.params, member.fold, recipe.folds, refined)
     training = Training(recipe.kind, recipe.model, recipe.params, member.seed, videos)
     folder = recipe.curves / member.folder
     result, was_there = trained(training, recipe.runtime, folder, f"train {member}:")

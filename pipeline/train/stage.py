@@ -12,7 +12,12 @@ from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.ensemble import Ensemble
-from pipeline.networks.temporal.params import check_tracks, check_window, read_model
+from pipeline.networks.temporal.params import (
+    check_tracks,
+    check_window,
+    has_refinements,
+    read_model,
+)
 from pipeline.paths import FEATURES, TEMPORAL, TRAIN_REPORT, features_of
 from pipeline.postprocess.params import read_postprocess
 from pipeline.runtime import gpus, read_runtime
@@ -52,6 +57,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     check_training(task, params)
     check_window(kind, model, params.window)
     check_tracks(kind, model, task.tracks)
+    refined = has_refinements(kind, model)
     runtime = read_runtime()
     keep_freed_memory()
     torch.set_num_threads(runtime.thread_count)
@@ -63,7 +69,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     made: set[Member] = set()
     if runtime.executor != "local" and not alone:
         # What is wrong with params.yaml is said before hours of training, as in a local run.
-        videos = read_videos(task, params, folds[0], folds)
+        videos = read_videos(task, params, folds[0], folds, refined)
         check_postprocess(postprocess, videos.training, videos.validation)
         _check_phases(Training(kind, model, params, seeds[0], videos))
         recipe = Recipe(kind, model, params, task, tuple(folds), curves, runtime)
@@ -73,7 +79,7 @@ def run(weights: Path = TEMPORAL, curves: Path = TRAIN_REPORT) -> str:
     found: list[bool] = []
     trained_folds: list[Fold] = []
     for fold in folds:
-        videos = read_videos(task, params, fold, folds)
+        videos = read_videos(task, params, fold, folds, refined)
         check_postprocess(postprocess, videos.training, videos.validation)
         networks: list[TemporalModule] = []
         for member in (Member(fold, seed) for seed in seeds):

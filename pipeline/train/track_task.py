@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.networks.temporal import track_heads
+from pipeline.networks.temporal import refined_track_heads, track_heads
 from pipeline.networks.temporal.contract import Kind
+from pipeline.networks.temporal.refined_track_heads import kind_of_tracks
 from pipeline.networks.temporal.track_heads import KindOfTracks, joint_labels
 from pipeline.paths import features_of
 from pipeline.sequences import FrameTarget, read_split
@@ -18,9 +19,10 @@ from pipeline.sequences import Sequence as Video
 from pipeline.task import TaskParams
 from pipeline.tracks import read_track
 from pipeline.train.params import TrainParams
-from pipeline.training import track_loss
+from pipeline.training import refined_track_loss, track_loss
 from pipeline.training.class_weights import class_weights
 from pipeline.training.history import Epoch
+from pipeline.training.refined_track_loss import RefinedTrackLoss
 from pipeline.training.sequence_loss import SequenceLoss
 from pipeline.training.track_loss import TrackLoss
 
@@ -40,6 +42,7 @@ class TrackTask:
         validation: Videos to choose the weights by: with joint labels where the loss chooses, which
             is the mean over tracks; else with those of the first track, whose score chooses.
         by_loss: Whether the loss chooses.
+        refined: Whether the network has refinements, each of which predicts all tracks.
     """
 
     params: TaskParams
@@ -48,10 +51,13 @@ class TrackTask:
     training: Sequence[Video]
     validation: Sequence[Video]
     by_loss: bool
+    refined: bool
 
     @property
     def code(self) -> tuple[ModuleType, ...]:
         """Behind the weights, beside the loop and the kind."""
+        if self.refined:
+            return refined_track_heads, refined_track_loss
         return track_heads, track_loss
 
     @property
@@ -61,10 +67,13 @@ class TrackTask:
 
     def kind(self, kind: Kind) -> KindOfTracks:
         """A kind of temporal network with a head for each track."""
-        return KindOfTracks(kind, self._num_classes[1:])
+        return kind_of_tracks(kind, self._num_classes[1:], self.refined)
 
     def loss(self, params: TrainParams, device: torch.device) -> "Loss":
-        """What is trained: the mean of the tracks' losses, each with its class weights."""
+        """What is trained: the mean of the tracks' losses, each with its class weights.
+
+        With refinements it is the mean over them, too.
+        """
         losses = []
         for labels, number in zip(self.each, self._num_classes, strict=True):
             weights = torch.tensor(class_weights(params.class_weights, labels, number))
@@ -76,7 +85,8 @@ class TrackTask:
                     params.focal_gamma,
                 )
             )
-        return TrackLoss(losses)
+        loss = TrackLoss(losses)
+        return RefinedTrackLoss(loss) if self.refined else loss
 
     def deciding_of(self, params: TrainParams) -> dict[str, Any]:
         """The keys of `train` that decide the weights."""
@@ -109,6 +119,7 @@ def track_task(
     validation: Sequence[Video],
     phases: Sequence[str],
     fold: int | None,
+    refined: bool,
 ) -> TrackTask:
     """The videos with the labels that data/index/tracks.csv gives beside their phases.
 
@@ -119,6 +130,7 @@ def track_task(
         validation: Videos to choose by, with their phases.
         phases: Names in class order.
         fold: Whose videos they are; None for a single split.
+        refined: Whether the network has refinements.
 
     Raises:
         PipelineError: There is no such track.
@@ -153,4 +165,5 @@ def track_task(
         training=joined(training, learnt),
         validation=joined(validation, labels_of(validation, "val")) if by_loss else validation,
         by_loss=by_loss,
+        refined=refined,
     )

@@ -45,7 +45,11 @@ class Videos:
 
 
 def read_videos(
-    task: TaskParams, params: TrainParams, fold: int | None, folds: Sequence[int | None]
+    task: TaskParams,
+    params: TrainParams,
+    fold: int | None,
+    folds: Sequence[int | None],
+    refined: bool,
 ) -> Videos:
     """Read the features and labels of a fold.
 
@@ -54,6 +58,7 @@ def read_videos(
         params: The section `train`.
         fold: Which one; None for a single split.
         folds: All that are trained: their videos have the classes of one answer per video.
+        refined: Whether the network has refinements, each of which predicts all tracks.
 
     Raises:
         PipelineError: No video to learn from, or none to choose by where the training needs one.
@@ -73,7 +78,7 @@ def read_videos(
         validation = [video for video in validation if (video.labels >= 0).any()]
     _check(training, validation, params, "" if fold is None else f"fold {fold}: ")
     if task.further_tracks:
-        asked = track_task(task, params, training, validation, classes, fold)
+        asked = track_task(task, params, training, validation, classes, fold, refined)
     return Videos(fold, training, validation, classes, asked)
 
 

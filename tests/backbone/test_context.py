@@ -243,6 +243,7 @@ def test_a_network_of_clips_has_a_context_of_its_own():
 def test_a_stride_is_a_multiple_of_the_time_between_samples():
     assert samples_between(ContextParams(stride_s=1.5), "2") == 3
     assert samples_between(ContextParams(stride_s=10), "1/5") == 2
+    assert samples_between(ContextParams(stride_s=None), "2") == 1
     with pytest.raises(PipelineError, match=r"stride_s: found 0\.7, .* multiples of 0\.5"):
         samples_between(ContextParams(stride_s=0.7), "2")
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from pipeline.all_params import check_params
 from pipeline.checkpoint import save_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.feature_store import write_features
@@ -117,3 +118,18 @@ def test_a_backbone_without_context_and_features_of_another_are_refused(recurren
     RNN.unlink()
     with pytest.raises(PipelineError, match=r"Set backbone\.mode: finetune"):
         stage.run()
+
+
+def test_an_rnn_goes_on_at_the_rate_it_was_trained_at_only(workplace):
+    params = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+    params["backbone"]["mode"], params["train"]["end_to_end"] = "finetune", True
+    for fps, stride, allowed in ((2, 1, False), (2, 0.5, True), ("1/5", 5, True), (2, None, True)):
+        params["frames"]["fps"] = fps
+        params["backbone"]["finetune"]["context"] = {"frames": 4, "stride_s": stride}
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+        if allowed:
+            check_params()
+            continue
+        message = r"stride_s is 1 and frames\.fps is 2, .* are 0\.5 s apart\. Set stride_s: null"
+        with pytest.raises(PipelineError, match=message):
+            check_params()

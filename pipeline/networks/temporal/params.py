@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.networks.temporal import KINDS
 from pipeline.networks.temporal.contract import Kind, Outputs, TemporalModule
 from pipeline.networks.temporal.ensemble import Ensemble
-from pipeline.networks.temporal.track_heads import KindOfTracks
+from pipeline.networks.temporal.refined_track_heads import chain_of, kind_of_tracks
 from pipeline.networks.temporal.video_head import KindOfVideos
 from pipeline.settings import PARAMS, Section, check_section, read_raw_section
 
@@ -136,22 +136,34 @@ def check_tracks(kind: str, params: Section, tracks: Sequence[str], path: Path =
     """Refuse networks whose outputs cannot be cut into tracks.
 
     Raises:
-        PipelineError: There are several tracks, and refinements that read the classes of all.
+        PipelineError: There are several tracks, and what the network reads of its own predictions
+            cannot be told apart by track.
     """
-    if len(tracks) < 2 or _has_one_output(kind, params):
+    if len(tracks) < 2 or _takes_tracks(kind, params):
         return
-    allowed = [name for name, module in KINDS.items() if _has_one_output(name, module.Params())]
+    allowed = [name for name, module in KINDS.items() if _takes_tracks(name, module.Params())]
     raise PipelineError(
-        f"{path}: task.tracks: found {', '.join(tracks)}, but model.kind: {kind} reads its own "
-        f"predictions, of all tracks together. Allowed with several tracks: {', '.join(allowed)}."
+        f"{path}: task.tracks: found {', '.join(tracks)}, but model.kind: {kind} mixes the logits "
+        f"of all tracks. Allowed with several tracks: {', '.join(allowed)}."
     )
 
 
-def _has_one_output(kind: str, params: Section) -> bool:
-    """Whether the logits come from one linear layer, and nothing reads them."""
-    network = KINDS[kind].build(2, 2, params).eval()
-    outputs: Outputs = network(torch.zeros(1, 2, 2), torch.ones(1, 2, dtype=torch.bool))
-    return len(outputs.logits) == 1 and len(network.training_phases) == 1
+def _takes_tracks(kind: str, params: Section) -> bool:
+    """Whether a linear layer predicts, and only refinements that can be told apart read that."""
+    network = KINDS[kind].build(2, 2, params)
+    number = _predictions(network)
+    return len(network.training_phases) == 1 and number in (1, len(chain_of(network)))
+
+
+def has_refinements(kind: str, params: Section) -> bool:
+    """Whether parts of the network read what others predict."""
+    return _predictions(KINDS[kind].build(2, 2, params)) > 1
+
+
+def _predictions(network: TemporalModule) -> int:
+    """How often a network of two features predicts: once, and once more in each refinement."""
+    outputs: Outputs = network.eval()(torch.zeros(1, 2, 2), torch.ones(1, 2, dtype=torch.bool))
+    return len(outputs.logits)
 
 
 def rebuilt(header: Mapping[str, Any]) -> TemporalModule:
@@ -167,8 +179,8 @@ def rebuilt(header: Mapping[str, Any]) -> TemporalModule:
     if task["kind"] == "video":
         built = KindOfVideos(kind, task["pooling"])
     elif "tracks" in header:
-        _, *further = task["tracks"]
-        built = KindOfTracks(kind, tuple(len(header["tracks"][name]) for name in further))
+        further = tuple(len(header["tracks"][name]) for name in task["tracks"][1:])
+        built = kind_of_tracks(kind, further, has_refinements(header["kind"], params))
 
     def build() -> TemporalModule:
         # A number is one output.
