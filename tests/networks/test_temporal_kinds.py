@@ -10,8 +10,9 @@ from torch import nn
 from pipeline.networks.cost import sequence_cost
 from pipeline.networks.temporal import KINDS, conv_bilstm, opera
 from pipeline.networks.temporal.asformer import instance_norm
+from pipeline.networks.temporal.blocks.scan import Scan
+from pipeline.networks.temporal.blocks.video_mean import VideoMean
 from pipeline.networks.temporal.conv_bilstm import FrameNorm
-from pipeline.networks.temporal.ssm import Scan
 
 D, C = 6, 4
 # Small forms that learn quickly.
@@ -257,3 +258,14 @@ def test_recurrent_kinds_cost_what_their_layers_multiply():
     convolution, lstm = 64 * 2048 * 5, 2 * 4 * 128 * (64 + 128)
     # The LSTM sees pairs of frames.
     assert cost.flops_per_frame == 2 * (convolution + lstm // 2 + 256 * 64 + 64 * 7)
+
+
+def test_the_mean_of_a_video_is_that_of_its_frames_or_of_those_so_far_with_ten_of_zeros():
+    x = torch.randn(2, 6, 3)
+    mask = whole(x)
+    mask[1, 4:] = False
+    less, _ = VideoMean(3, causal=False)(x, mask, None)
+    torch.testing.assert_close(less[1, :4], x[1, :4] - x[1, :4].mean(dim=0))
+    less, _ = VideoMean(3, causal=True)(x, mask, None)
+    torch.testing.assert_close(less[1, 3], x[1, 3] - x[1, :4].sum(dim=0) / 14)
+    assert not less[~mask].any()

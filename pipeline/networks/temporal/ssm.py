@@ -5,17 +5,19 @@ a state of E x N numbers follows h_t = exp(delta_t A) h_(t-1) + delta_t B_t x_t 
 y_t = C_t h_t + D x_t, where delta, B and C depend on the frame. Causal, without a limit to what it
 sees; the cost is linear in the length. Departures from the published code: the recurrence is
 computed by a scan in two levels in place of a fused kernel, dropout stands before each residual,
-and the matrices are drawn as torch draws them but for A and the bias of delta.
+the matrices are drawn as torch draws them but for A and the bias of delta, and the rows that enter
+are taken less their mean over the video so far (blocks/video_mean.py).
 """
 
 import math
-from typing import Any
 
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
+from pipeline.networks.temporal.blocks.scan import Scan
+from pipeline.networks.temporal.blocks.video_mean import VideoMean
 from pipeline.networks.temporal.contract import Outputs, State, TemporalModule
 from pipeline.settings import Number, Section
 
@@ -48,54 +50,6 @@ def build(dim: int, num_classes: int, params: Params) -> "StateSpaceModel":
     return StateSpaceModel(
         dim, num_classes, params.layers, params.width, params.state, params.dropout
     )
-
-
-class Scan(torch.autograd.Function):
-    """h_t = a_t h_(t-1) + b_t for all t, with a backward pass that is such a scan from the end."""
-
-    @staticmethod
-    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-        """All h (B, T, ...) of a and b (B, T, ...), a between 0 and 1, and h (B, ...) before."""
-        hs = _scan(a, b, h)
-        ctx.save_for_backward(a, hs, h)
-        return hs
-
-    @staticmethod
-    def backward(ctx: Any, dhs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Of a, b and h."""
-        a, hs, h = ctx.saved_tensors
-        # What a change of h_t does: g_t = dh_t + a_(t+1) g_(t+1).
-        after = torch.cat((a[:, 1:], torch.zeros_like(a[:, :1])), dim=1)
-        g = _scan(after.flip(1), dhs.flip(1), torch.zeros_like(h)).flip(1)
-        before = torch.cat((h[:, None], hs[:, :-1]), dim=1)
-        return g * before, g, a[:, 0] * g[:, 0]
-
-
-def _scan(a: torch.Tensor, b: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-    """The recurrence in two levels of about sqrt(T) steps.
-
-    First all chunks at once, as if each began with zero, and the products of a from its start; then
-    from chunk to chunk. Products of decays only fall, so nothing overflows and nothing is divided.
-    """
-    length = a.shape[1]
-    chunk = math.isqrt(length)
-    chunks = -(-length // chunk)
-    a, b = (_cut(x, chunks, chunk) for x in (a, b))
-    for t in range(1, chunk):
-        b[:, :, t].addcmul_(a[:, :, t], b[:, :, t - 1])
-        a[:, :, t].mul_(a[:, :, t - 1])
-    starts = [h]
-    for number in range(chunks - 1):
-        starts.append(torch.addcmul(b[:, number, -1], a[:, number, -1], starts[-1]))
-    hs = b.addcmul_(a, torch.stack(starts, dim=1)[:, :, None])
-    return hs.flatten(1, 2)[:, :length]
-
-
-def _cut(x: torch.Tensor, chunks: int, chunk: int) -> torch.Tensor:
-    """A copy (B, chunks, chunk, ...) of (B, T, ...), with zeros behind its end."""
-    whole = x.new_zeros(len(x), chunks * chunk, *x.shape[2:])
-    whole[:, : x.shape[1]] = x
-    return whole.view(len(x), chunks, chunk, *x.shape[2:])
 
 
 class Block(nn.Module):
@@ -153,7 +107,7 @@ class Block(nn.Module):
 
 
 class StateSpaceModel(TemporalModule):
-    """Linear layer in, blocks with a selective state, linear head.
+    """Linear layer in, less the video's mean so far, blocks with a selective state, linear head.
 
     Args:
         dim: D, length of the feature vector.
@@ -172,7 +126,8 @@ class StateSpaceModel(TemporalModule):
         self, dim: int, num_classes: int, layers: int, width: int, state: int, dropout: float
     ) -> None:
         super().__init__(dim, num_classes)
-        self.enter = nn.Linear(dim, width)
+        self.enter = nn.Linear(dim, width, bias=False)
+        self.shift = VideoMean(width, causal=True)
         self.blocks = nn.ModuleList(Block(width, state, dropout) for _ in range(layers))
         self.head = nn.Sequential(
             nn.RMSNorm(width), nn.Dropout(dropout), nn.Linear(width, num_classes)
@@ -181,11 +136,12 @@ class StateSpaceModel(TemporalModule):
     def forward(
         self, features: torch.Tensor, mask: torch.Tensor, state: State | None = None
     ) -> Outputs:
-        """See TemporalNetwork; the state holds the past of each block."""
-        # What the blocks add up stays in fp32, also where products are taken in bfloat16.
-        x = self.enter(self.standardise(features)).to(self.enter.weight.dtype)  # (B, T, M)
+        """See TemporalNetwork; the state holds the past of the mean and of each block."""
+        seen, pasts = state or (None, (None,) * len(self.blocks))
+        # What the blocks add up is fp32, also where products are taken in bfloat16.
+        x, seen = self.shift(self.enter(self.standardise(features)), mask, seen)  # (B, T, M)
         kept = []
-        for number, block in enumerate(self.blocks):
-            x, past = block(x, state[number] if state else None)
+        for block, past in zip(self.blocks, pasts, strict=True):
+            x, past = block(x, past)
             kept.append(past)
-        return Outputs([self.head(x)], tuple(kept))
+        return Outputs([self.head(x)], (seen, tuple(kept)))

@@ -5,12 +5,13 @@ Recognition", arXiv 2307.09997. Convolutions halve the rate of the frames three 
 works on what is left, and convolutions lead back to every frame, with a skip at each level. Written
 from the paper's summary, not from its code: the transformer's 2 layers and 8 heads, 3
 levels, width 64 and dropout 0.5 are the paper's; the inside of a level, two convolutions of kernel
-3 behind layer norms over the maps, is ours.
+3 behind layer norms over the maps, is ours, and so is that the rows that enter are taken less
+their mean over the video (blocks/video_mean.py).
 
 Offline, every frame sees all of the video, and the cost of the attention, on an eighth of the
 frames, grows with the square of the length. With `causal: true` convolutions look back only, a
-lower rate holds its last column until the next is due, and the transformer sees a window of its
-last frames: then the cost is linear, and 16,446 frames can decide a logit. The paper trains at a
+lower rate holds its last column until the next is due, the transformer sees a window of its last
+frames, and the mean is that of the frames so far: then the cost is linear. The paper trains at a
 learning rate of 7e-4, best on features of a CNN that was trained with an LSTM behind it.
 """
 
@@ -21,6 +22,7 @@ from torch.nn import functional
 
 from pipeline.networks.temporal.blocks.tcn import DilatedConv
 from pipeline.networks.temporal.blocks.transformer import TransformerLayer
+from pipeline.networks.temporal.blocks.video_mean import VideoMean
 from pipeline.networks.temporal.contract import Outputs, State, TemporalModule
 from pipeline.settings import Number, Section
 
@@ -186,6 +188,8 @@ class Tunes(TemporalModule):
         window: Columns that the causal transformer attends to.
     """
 
+    receptive_field = None
+
     def __init__(
         self,
         dim: int,
@@ -200,13 +204,8 @@ class Tunes(TemporalModule):
     ) -> None:
         super().__init__(dim, num_classes)
         self.causal = causal
-        # It depends on where in a column of the lowest rate a frame lies: the largest counts.
-        self.receptive_field = (
-            max(t - _earliest(t, levels, layers * (window - 1)) + 1 for t in range(int(2**levels)))
-            if causal
-            else None
-        )
-        self.enter = nn.Conv1d(dim, width, kernel_size=1)
+        self.enter = nn.Conv1d(dim, width, kernel_size=1, bias=False)
+        self.shift = VideoMean(width, causal)
         net: nn.Module = Core(layers, width, heads, dropout, window if causal else None)
         for _ in range(levels):
             net = Level(net, width, dropout, causal)
@@ -216,16 +215,9 @@ class Tunes(TemporalModule):
     def forward(
         self, features: torch.Tensor, mask: torch.Tensor, state: State | None = None
     ) -> Outputs:
-        """See TemporalNetwork; the state holds what the levels and the core keep."""
-        x = self.enter(self.standardise(features).transpose(1, 2)) * mask[:, None]  # (B, M, T)
-        y, kept = self.net(x, mask, state)
-        return Outputs([self.leave(y).transpose(1, 2)], kept if self.causal else None)
-
-
-def _earliest(t: int, levels: int, reach: int) -> int:
-    """The first column that can decide column t of the causal network."""
-    if not levels:
-        return t - reach
-    block = 2 * _CONVOLUTIONS
-    # Through the last block, half the rate and back, and the first block.
-    return 2 * _earliest((t - block) // 2, levels - 1, reach) - 2 - block
+        """See TemporalNetwork; the state holds what the mean, the levels and the core keep."""
+        seen, kept = state or (None, None)
+        x = self.enter(self.standardise(features).transpose(1, 2)).transpose(1, 2)  # (B, T, M)
+        x, seen = self.shift(x, mask, seen)
+        y, kept = self.net(x.transpose(1, 2), mask, kept)
+        return Outputs([self.leave(y).transpose(1, 2)], (seen, kept) if self.causal else None)
