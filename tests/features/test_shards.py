@@ -76,7 +76,7 @@ def test_a_slice_is_named_as_cuda_visible_devices_has_it_and_others_are_refused(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b")
     found = devices.devices_for(RuntimeParams(devices=["MIG-b"]), FeaturesParams())
     assert found == [torch.device("cuda", 1)]
-    with pytest.raises(PipelineError, match="devices: found MIG-c, 7.*0, 1, MIG-a, MIG-b"):
+    with pytest.raises(PipelineError, match=r"devices: found MIG-c, 7.*0, 1, MIG-a, MIG-b"):
         devices.devices_for(RuntimeParams(devices=["MIG-c", 7, 0]), FeaturesParams())
 
 
