@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.errors import PipelineError
+
 compress_app = typer.Typer(
     help="Smaller backbones, whose files backbone.weights can name.", no_args_is_help=True
 )
@@ -72,16 +74,33 @@ def predict(
         Literal["torch", "onnx"],
         typer.Option(help="onnx: files of `export --to onnx`, without torch, one video at a time."),
     ] = "torch",
+    executor: Annotated[
+        Literal["local", "ray", "slurm"], typer.Option(help="A cluster: see docs/cluster.md.")
+    ] = "local",
+    address: Annotated[str, typer.Option(help="Of a Ray cluster, host:port.")] = "",
+    task: Annotated[
+        str, typer.Option(help="What one video takes there.", metavar="cpus=4,gpus=1,memory_gb=8")
+    ] = "",
+    slurm: Annotated[
+        str, typer.Option(help="As runtime.slurm.", metavar="partition=gpu,jobs=32")
+    ] = "",
 ) -> None:
     """Predict the phases of any videos, by trained models alone."""
     if runtime == "onnx":
+        if executor != "local":
+            raise PipelineError(
+                f"--executor: found {executor}, but --runtime onnx runs here only. "
+                "Allowed with it: local."
+            )
         from pipeline.predict.onnx import predict_videos as predict_by_onnx
 
         print(predict_by_onnx(videos, model, out, abstain))
         return
+    from pipeline.predict.cluster import runtime_of
     from pipeline.predict.command import Request, predict_videos
 
-    print(predict_videos(videos, Request(model, out, abstain, device, batch, jobs)))
+    elsewhere = runtime_of(executor, address, task, slurm)
+    print(predict_videos(videos, Request(model, out, abstain, device, batch, jobs, elsewhere)))
 
 
 def stream(

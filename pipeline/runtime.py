@@ -3,7 +3,8 @@
 Not a dependency of any DVC stage, so a change of it re-runs nothing.
 """
 
-from typing import Literal
+import os
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -38,7 +39,9 @@ class RuntimeParams(Section):
     """Device, workers, where items are done, and what is shown meanwhile."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = Field(1, ge=1, description="GPUs that features and fine-tuning may use")
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] | list[int | str] = Field(
+        1, description="GPUs that features and fine-tuning may use: auto, a number, or their ids"
+    )
     workers: int = Field(
         0,
         ge=0,
@@ -57,6 +60,13 @@ class RuntimeParams(Section):
     store: str = Field(
         "", description="a folder that machines share, or s3://bucket/prefix; empty: .store"
     )
+
+    @field_validator("devices")
+    @classmethod
+    def _names_each_once(cls, devices: int | str | list[int | str]) -> int | str | list[int | str]:
+        if isinstance(devices, list) and len(set(devices)) != max(1, len(devices)):
+            raise ValueError("Allowed: auto, a number, or a list in which each GPU stands once")
+        return devices
 
     @field_validator("store")
     @classmethod
@@ -104,6 +114,34 @@ def gpus(runtime: RuntimeParams) -> int:
             "Allowed here: auto, cpu. `python -m pipeline doctor` says more."
         )
     return torch.cuda.device_count() if works and runtime.device != "cpu" else 0
+
+
+def chosen_gpus(runtime: RuntimeParams) -> list[int]:
+    """The GPUs of `runtime.devices`, by their numbers in torch; none where this runs on the CPU.
+
+    They count the visible GPUs: CUDA_VISIBLE_DEVICES has chosen before, also on Ray and Slurm.
+
+    Raises:
+        PipelineError: One that is listed is not visible; or as `gpus`.
+    """
+    visible = gpus(runtime)
+    if not visible or runtime.devices == "auto":
+        return list(range(visible))
+    if isinstance(runtime.devices, int):
+        return list(range(min(runtime.devices, visible)))
+    names = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    ids: dict[int | str, int] = {number: number for number in range(visible)}
+    # A MIG slice has no number of its own, only this name. A digit there numbers the machine's.
+    ids |= {name: n for n, name in enumerate(names[:visible]) if name and not name.isdecimal()}
+    unknown = [device for device in runtime.devices if device not in ids]
+    if unknown:
+        raise PipelineError(
+            f"params.yaml: runtime.devices: found {', '.join(map(str, unknown))}, which torch does "
+            f"not see. Allowed here: auto, a number of GPUs, or of these: "
+            f"{', '.join(map(str, ids))} (CUDA_VISIBLE_DEVICES decides what is seen)."
+        )
+    numbers = [ids[device] for device in runtime.devices]
+    return sorted(set(numbers))
 
 
 def cores() -> int:

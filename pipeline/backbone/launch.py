@@ -17,7 +17,7 @@ from pipeline.backbone.task import FineTuning
 from pipeline.determinism import use_deterministic_kernels
 from pipeline.errors import PipelineError
 from pipeline.networks.backbones.memory_format import to_channels_last
-from pipeline.runtime import RuntimeParams, gpus
+from pipeline.runtime import RuntimeParams, chosen_gpus
 from pipeline.training.reporter import Reporter
 from pipeline.training.state import StateFile, Tensors
 
@@ -40,7 +40,8 @@ def train(task: FineTuning, state: Path, runtime: RuntimeParams, curves: Path) -
     Raises:
         PipelineError: A frame is damaged, or a loss is not finite; from whichever process.
     """
-    fabric = fabric_for(runtime, task.params.precision, runtime.devices)
+    processes = max(1, len(chosen_gpus(runtime)))
+    fabric = fabric_for(runtime, task.params.precision, processes)
     complaint = state.with_suffix(".error")
     run = partial(
         _train_here,
@@ -66,15 +67,16 @@ def fabric_for(runtime: RuntimeParams, precision: Precision, devices: int) -> Fa
     """Device, precision and processes.
 
     Args:
-        runtime: Kind of device.
+        runtime: Which GPUs, or the CPU.
         precision: As lightning-fabric spells it.
         devices: Processes, each with a GPU where there are several.
     """
+    numbers = chosen_gpus(runtime)[:devices]
     return Fabric(
-        accelerator="cuda" if gpus(runtime) else "cpu",
+        accelerator="cuda" if numbers else "cpu",
         # Spawned: the processes then run the training and not the whole stage.
         strategy="ddp_spawn" if devices > 1 else "auto",
-        devices=devices,
+        devices=numbers or devices,
         precision=precision,
     )
 

@@ -17,7 +17,7 @@ from pipeline.networks.backbones import (
 )
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.crop import check_crop
-from pipeline.runtime import RuntimeParams, gpus
+from pipeline.runtime import RuntimeParams, chosen_gpus, gpus
 
 
 def check_backbone(params: BackboneParams) -> None:
@@ -181,26 +181,27 @@ def check_training(
 
 
 def _check_devices(num_frames: int, params: FinetuneParams, runtime: RuntimeParams) -> None:
-    found = gpus(runtime)
-    if runtime.devices > 1 and not found:
+    found, devices = gpus(runtime), max(1, len(chosen_gpus(runtime)))
+    asked = runtime.devices if isinstance(runtime.devices, int) else devices
+    if asked > 1 and not found:
         raise PipelineError(
             f"params.yaml: runtime.devices: found {runtime.devices}, but fine-tuning runs on the "
             "CPU here, in one process that uses all cores. Allowed without a GPU: 1."
         )
-    if found and runtime.devices > found:
+    if found and asked > found:
         raise PipelineError(
             f"params.yaml: runtime.devices: found {runtime.devices}, but torch sees {found} GPUs."
         )
-    if params.context is not None and runtime.devices > 1:
+    if params.context is not None and devices > 1:
         raise PipelineError(
             f"params.yaml: runtime.devices: found {runtime.devices}, but fine-tuning with "
             "backbone.finetune.context runs on one device. Allowed with it: 1."
         )
     per_pass = min(num_frames, params.frames_per_epoch or num_frames, params.batch)
-    if per_pass < 2 * runtime.devices:
+    if per_pass < 2 * devices:
         raise PipelineError(
             f"params.yaml: backbone.finetune.batch: {per_pass} frames do not give "
-            f"runtime.devices: {runtime.devices} at least two each. "
+            f"runtime.devices: {devices} at least two each. "
             "Take fewer devices, or a larger batch."
         )
     if params.precision == "16-mixed" and not found:

@@ -4,11 +4,11 @@ import torch
 
 from pipeline.errors import PipelineError
 from pipeline.features.params import FeaturesParams
-from pipeline.runtime import RuntimeParams, gpus
+from pipeline.runtime import RuntimeParams, chosen_gpus
 
 
 def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.device]:
-    """At most `runtime.devices` GPUs, or the CPU where there are none or it was asked for.
+    """The GPUs of `runtime.devices`, or the CPU where there are none or it was asked for.
 
     int8 kernels exist for the CPU only, nvjpeg on a GPU only.
 
@@ -21,7 +21,7 @@ def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.de
             "params.yaml: runtime.device: found cuda, but features.precision: int8 runs on a "
             "CPU. Allowed with int8: auto, cpu. On a GPU take features.precision: bf16."
         )
-    found = 0 if integer else min(gpus(runtime), runtime.devices)
+    found = [] if integer else chosen_gpus(runtime)
     if not found:
         if params.decoder == "nvjpeg":
             raise PipelineError(
@@ -29,7 +29,7 @@ def devices_for(runtime: RuntimeParams, params: FeaturesParams) -> list[torch.de
                 "features are computed on the CPU. Allowed there: opencv."
             )
         return [torch.device("cpu")]
-    return [torch.device("cuda", number) for number in range(found)]
+    return [torch.device("cuda", number) for number in found]
 
 
 def advice(device: torch.device, precision: str) -> str | None:

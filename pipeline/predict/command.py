@@ -3,14 +3,16 @@
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.atomic import remove_abandoned
 from pipeline.bundle.opened import opened_models
 from pipeline.errors import PipelineError
+from pipeline.executors.elsewhere import done_elsewhere
 from pipeline.predict import answer_files
 from pipeline.predict.at_once import results_at_once
 from pipeline.predict.container import read_container
@@ -21,6 +23,10 @@ from pipeline.predict.outputs import ENDINGS, is_written, made_by, write_outputs
 from pipeline.predict.prediction import check_abstention
 from pipeline.predict.predictor import Predictor
 from pipeline.progress import Progress
+from pipeline.runtime import RuntimeParams
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Request:
         device: As in Predictor.
         batch: As in Predictor.
         jobs: Videos at once; 0: one per GPU, on a processor one per eight cores.
+        runtime: Which executor does the videos, where, and what each takes.
     """
 
     models: Path
@@ -42,6 +49,7 @@ class Request:
     device: str = "auto"
     batch: int = 64
     jobs: int = 0
+    runtime: RuntimeParams = field(default_factory=RuntimeParams)
 
 
 def predict_videos(asked: Sequence[str], request: Request) -> str:
@@ -54,15 +62,19 @@ def predict_videos(asked: Sequence[str], request: Request) -> str:
 
     Raises:
         PipelineError: A name means nothing, or the models cannot be used; or videos cannot be read,
-            after all others were done.
+            after all others were done; or as done_elsewhere.
     """
     videos = find_videos(asked)
+    if request.runtime.executor != "local":
+        # A worker has the GPU that is reserved for it, whatever this machine has.
+        one = request.runtime.of_one_item(request.runtime.task)
+        request = replace(request, device=one.device)
     remove_abandoned(request.out)
     with opened_models(request.models) as folder:
         # What is wrong with the models is said once, and before anything is done.
         models = read_models(folder)
         check_abstention(request.abstain, models.header)
-        model, device = fingerprint_of(models), device_of(request.device)
+        model, device = fingerprint_of(models), _device(request)
         endings = answer_files.ENDINGS if models.of_videos else ENDINGS
         todo = [video for video in videos if not _is_done(video, request, model, endings)]
         if todo:
@@ -79,6 +91,15 @@ def predict_videos(asked: Sequence[str], request: Request) -> str:
             f"\n{lines}"
         )
     return f"{request.out}: {len(videos)} videos, {len(todo)} predicted{note}"
+
+
+def _device(request: Request) -> "torch.device":
+    """The first one; that of a worker is looked for where the worker is."""
+    import torch
+
+    if request.runtime.executor == "local":
+        return device_of(request.device)
+    return torch.device(request.device)
 
 
 def _is_done(video: Path, request: Request, model: str, endings: Sequence[str]) -> bool:
@@ -123,6 +144,11 @@ def _results(
     say: Callable[[str], None],
 ) -> Generator[tuple[Path, Callable[[], tuple[str, ...]]], None, None]:
     """Each video with a function that gives its warnings or raises its error, as they finish."""
+    if request.runtime.executor != "local":
+        away, runtime = partial(_write_elsewhere, request=request), request.runtime
+        if videos:
+            yield from done_elsewhere(away, videos, runtime.task, runtime, say)
+        return
     devices = devices_for(request.device, request.jobs)[: len(videos)]
     if len(devices) <= 1:
         # Another process would only cost its start.
@@ -137,7 +163,7 @@ def _results(
     yield from results_at_once(work, start, videos, devices, say)
 
 
-# Of a process that _results started: how its predictor is made, and the predictor.
+# Of a process that _results or an executor started: how its predictor is made, and the predictor.
 _recipe: Callable[[], Predictor] | None = None
 _predictor: Predictor | None = None
 
@@ -155,6 +181,18 @@ def _write_here(video: Path, request: Request) -> tuple[str, ...]:
         # Not in _start: the pool would break there without a word of what went wrong.
         _predictor = _recipe()
     return _write(_predictor, video, request)
+
+
+def _write_elsewhere(video: Path, request: Request) -> tuple[str, ...]:
+    """In a worker of an executor, whose predictor stays for the next video.
+
+    It opens the models by itself: what the driver unpacked of a bundle is on the driver's disk.
+    """
+    global _recipe
+    if _recipe is None:
+        threads = request.runtime.of_one_item(request.runtime.task).threads
+        _recipe = partial(Predictor, request.models, request.device, request.batch, threads)
+    return _write_here(video, request)
 
 
 def _write(

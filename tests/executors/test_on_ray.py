@@ -3,18 +3,22 @@
 import shutil
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import remote_functions
 from elsewhere_project import check_frames, check_training
 from features_project import add_video, forget, hashes, make_project
+from tiny_models import make_models
+from videos import write_video
 
 from pipeline.errors import PipelineError
 from pipeline.executors import worker
 from pipeline.executors.elsewhere import done_elsewhere
 from pipeline.features import elsewhere
 from pipeline.features import stage as features_stage
+from pipeline.predict.command import Request, predict_videos
 from pipeline.progress import Progress
 from pipeline.runtime import Needs, RuntimeParams, read_runtime
 
@@ -176,3 +180,17 @@ def on_node(folder, node):
 @pytest.mark.parametrize("check", [check_frames, check_training])
 def test_frames_and_trainings_have_the_bytes_of_a_local_run(connected, workplace, check):
     check(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
+
+
+def test_videos_are_predicted_with_the_bytes_of_a_local_run(connected, workplace):
+    make_models()
+    for name in ("a", "b", "damaged"):
+        write_video(Path(f"op/{name}.mp4"), 25, fps=5)
+    Path("op/damaged.mp4").write_bytes(b"nothing")
+    here, there = Request(Path("models"), Path("here"), device="cpu", jobs=1), Path("there")
+    for request in (here, replace(here, out=there, runtime=on(connected))):
+        with pytest.raises(PipelineError, match=r"1 of 3 videos failed.*\n  damaged: "):
+            predict_videos(["op"], request)
+    written = {path.name: path.read_bytes() for path in here.out.iterdir()}
+    assert len(written) == 10
+    assert {path.name: path.read_bytes() for path in there.iterdir()} == written

@@ -59,11 +59,30 @@ def test_a_device_that_cannot_be_used_says_so_itself(project, monkeypatch):
         stage.run()
 
 
-@pytest.mark.parametrize(("allowed", "used"), [(1, 1), (3, 3), (16, 8)])
-def test_no_more_gpus_than_runtime_devices_allows(monkeypatch, allowed, used):
-    monkeypatch.setattr(devices, "gpus", lambda _: 8)
-    found = devices.devices_for(RuntimeParams(devices=allowed), FeaturesParams())
-    assert found == [torch.device("cuda", number) for number in range(used)]
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [(1, [0]), (3, [0, 1, 2]), (16, [0, 1, 2, 3]), ("auto", [0, 1, 2, 3]), ([2, 0], [0, 2])],
+)
+def test_the_gpus_that_runtime_devices_names(monkeypatch, asked, used):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    found = devices.devices_for(RuntimeParams(devices=asked), FeaturesParams())
+    assert found == [torch.device("cuda", number) for number in used]
+
+
+def test_a_slice_is_named_as_cuda_visible_devices_has_it_and_others_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b")
+    found = devices.devices_for(RuntimeParams(devices=["MIG-b"]), FeaturesParams())
+    assert found == [torch.device("cuda", 1)]
+    with pytest.raises(PipelineError, match=r"devices: found MIG-c, 7.*0, 1, MIG-a, MIG-b"):
+        devices.devices_for(RuntimeParams(devices=["MIG-c", 7, 0]), FeaturesParams())
+
+
+def test_devices_that_are_listed_change_nothing_without_a_gpu():
+    runtime = RuntimeParams(device="cpu", devices=[3])
+    assert devices.devices_for(runtime, FeaturesParams()) == [torch.device("cpu")]
 
 
 def test_never_more_processes_than_videos(project, monkeypatch):
