@@ -181,7 +181,8 @@ def _connected(address: str) -> Iterator[Any]:
         where = f"params.yaml: runtime.address: {address}" if address else "Ray on this machine"
         raise PipelineError(
             f"{where}: {_first_line(error)}. The driver must run on a node of the cluster, with "
-            "the cluster's versions of Ray and Python; see docs/cluster.md."
+            "the cluster's versions of Ray and Python and, if it has a token, with "
+            "RAY_AUTH_MODE=token; see docs/cluster.md."
         ) from None
     try:
         yield ray
