@@ -97,10 +97,54 @@ def test_models_that_cannot_predict_by_themselves_are_not_bundled(workplace):
     make_models(features={"precision": "int8"})
     with pytest.raises(PipelineError, match="is int8"):
         bundle(Path("models"), BUNDLE, Path("reports"))
-    make_models(task={"kind": "video", "pooling": "mean"})
-    with pytest.raises(PipelineError, match=r"one answer per video \(task\.kind: video\)"):
-        bundle(Path("models"), BUNDLE, Path("reports"))
     assert not BUNDLE.exists()
+
+
+def card_of_answers(task, table, **changes):
+    """The model card of a bundle of models with one answer per video and this table of theirs."""
+    task = {"kind": "video", "target": "skill", "pooling": "mean"} | task
+    make_models(task=task, **changes)
+    Path("reports/predictions").mkdir(parents=True, exist_ok=True)
+    Path("reports/predictions/videos.csv").write_text(table)
+    bundle(Path("models"), BUNDLE, Path("reports"))
+    with zipfile.ZipFile(BUNDLE) as archive:
+        return archive.read("README.md").decode()
+
+
+SKILLS = """video,truth,prediction,p_1_novice,p_2_expert,p_3_master
+a,1_novice,2_expert,0.2,0.8,0
+b,1_novice,1_novice,0.9,0.1,0
+c,3_master,2_expert,0.4,0.6,0
+"""
+
+
+def test_the_card_of_answers_to_whole_videos_tells_what_is_asked(workplace):
+    classes = ["1_novice", "2_expert"]
+    card = card_of_answers({"scale": "ordinal"}, SKILLS, classes=classes, classes_seen=classes)
+    assert "One answer to a whole surgical video, its skill: 2 classes" in card
+    assert "| Predicts | skill, ordinal |" in card
+    assert "- 1_novice taken for 2_expert: 1 of its videos, 50 %" in card
+    assert "- 3_master taken for 2_expert: 1 of its videos, 100 %" in card
+    assert "| Classes without a video in training | none |" in card
+    assert "| task.target | skill |" in card
+    assert "no judgement of a surgeon" in card and "Phases" not in card
+
+
+def test_the_card_of_a_number_tells_the_scores_of_the_training(workplace):
+    scores = "video,truth,prediction\na,12,14.5\n"
+    task = {"scale": "number", "mean": 12.25, "std": 4.0}
+    card = card_of_answers(task, scores, classes=[], classes_seen=[])
+    assert "its skill: a number" in card
+    assert "| Scores of the training videos | mean 12.25, standard deviation 4 |" in card
+    assert "Known confusions" not in card and "Classes" not in card and "task.mean" not in card
+    with pytest.raises(PipelineError, match="so that report and models belong together"):
+        card_of_answers(task, SKILLS, classes=[], classes_seen=[])
+
+
+def test_a_report_on_phases_is_not_that_of_answers(evaluated):
+    make_models(task={"kind": "video", "target": "skill", "scale": "nominal", "pooling": "mean"})
+    with pytest.raises(PipelineError, match=r"has no videos\.csv.*`dvc repro`"):
+        bundle(Path("models"), BUNDLE, Path("reports"))
 
 
 def rewritten(change):

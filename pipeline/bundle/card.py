@@ -9,17 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.evaluate.error_analysis import confused_pairs
 from pipeline.evaluate.facts import training_of, untrained
-from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import Line, headline
-from pipeline.prediction_files import read_prediction
+from pipeline.model_pair import task_of
 from pipeline.settings import read_value
 
-_CONFUSIONS = 5
 UNKNOWN = "not recorded"
 """What a card says of a fact that is not known."""
 
@@ -33,7 +29,7 @@ class Card:
         temporal: Header of the temporal model.
         parameters: What decided the models, by dotted key of params.yaml.
         details: The group `test` of reports/details.json; empty where there is no report.
-        confusions: Sentences on the pairs of phases that are confused most.
+        confusions: Sentences on the pairs of classes that are confused most.
         layout: Of the data set.
         scheme: How videos were split.
         licence: Of the bundle.
@@ -47,6 +43,41 @@ class Card:
     layout: str
     scheme: str
     licence: str
+
+    @property
+    def of_videos(self) -> bool:
+        """Whether there is one answer per video."""
+        return task_of(self.temporal) == "video"
+
+    @property
+    def what(self) -> str:
+        """What the models do, in a sentence."""
+        classes, fps = f"{len(self.temporal['classes'])} classes", f"{self.temporal['fps']:g}"
+        if not self.of_videos:
+            return f"Phases of surgical video: {classes}, {fps} predictions per second of video."
+        return (
+            f"One answer to a whole surgical video, its {self.temporal['task']['target']}: "
+            f"{'a number' if self.scores else classes}, from frames at {fps} per second."
+        )
+
+    @property
+    def kept(self) -> str:
+        """The epochs of the networks in the file."""
+        if "members" in self.temporal:
+            epochs = [str(member["best_epoch"]) for member in self.temporal["members"]]
+            return f"{len(epochs)} networks that answer together, epochs {', '.join(epochs)}"
+        best, all_epochs = (self.temporal.get(key, UNKNOWN) for key in ("best_epoch", "epochs"))
+        return f"epoch {best} of {all_epochs}"
+
+    @property
+    def scores(self) -> str:
+        """The scores of the training videos; empty where classes are predicted."""
+        task = self.temporal.get("task", {})
+        if task.get("scale") != "number":
+            return ""
+        if "mean" not in task:  # each fold has its own
+            return UNKNOWN
+        return f"mean {task['mean']:.4g}, standard deviation {task['std']:.4g}"
 
     @property
     def figures(self) -> list[Line]:
@@ -92,27 +123,6 @@ def model_card(card: Card) -> str:
     )
     environment.filters["cell"] = _cell
     return environment.get_template("model_card.md.jinja").render(card=card, unknown=UNKNOWN)
-
-
-def known_confusions(predictions: Path, classes: Sequence[str]) -> list[str]:
-    """The pairs of phases that are confused most, from reports/predictions, a sentence each."""
-    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    for path in sorted(predictions.glob("*.csv")):
-        video = read_prediction(path, str(path))
-        if video.classes != tuple(classes):
-            raise PipelineError(
-                f"{path}: its phases are {', '.join(video.classes)}, those of the models "
-                f"{', '.join(classes)}. Run `dvc repro`, so that report and models belong together."
-            )
-        labelled = video.scored.labelled
-        matrix += confusion(
-            video.scored.truth[labelled], video.scored.prediction[labelled], len(classes)
-        )
-    return [
-        f"{classes[pair.truth]} taken for {classes[pair.prediction]}: {pair.count} frames, "
-        f"{100 * pair.of_phase:.0f} % of that phase"
-        for pair in confused_pairs(matrix, _CONFUSIONS)
-    ]
 
 
 def parameter(key: str, params: Path) -> str:

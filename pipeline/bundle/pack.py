@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import replacing
-from pipeline.bundle.card import Card, known_confusions, model_card, parameter
+from pipeline.bundle.card import Card, model_card, parameter
+from pipeline.bundle.confusions import known_answers, known_confusions
 from pipeline.bundle.contents import MANIFEST, MODELS, as_json, manifest_of
 from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
@@ -16,6 +17,7 @@ from pipeline.evaluate.parameters import flat_parameters
 from pipeline.paths import PARAMS
 from pipeline.predict.loaded import read_models
 from pipeline.result_store import file_hash
+from pipeline.task import TaskParams
 
 _CHUNK = 1 << 20
 # Of every file: the oldest date that a zip archive can bear.
@@ -41,21 +43,17 @@ def bundle(models: Path, output: Path, reports: Path, licence: str = "") -> str:
     """
     sources = {name: models / name for name in MODELS}
     found = read_models(models)
-    if found.of_videos:
-        raise PipelineError(
-            f"{sources['temporal.safetensors']}: gives one answer per video (task.kind: video), "
-            "but the card of a bundle tells of phases. `predict --model` takes the folder as it is."
-        )
     backbone = read_header(sources["backbone.safetensors"])
     temporal, classes = found.header, found.recipe.classes
     details = _json(reports / "details.json").get("test", {})
+    confusions = known_answers if found.of_videos else known_confusions
     parameters = _parameters(backbone, temporal)
     card = Card(
         backbone=backbone,
         temporal=temporal,
         parameters=parameters,
         details=details,
-        confusions=known_confusions(reports / "predictions", classes),
+        confusions=confusions(reports / "predictions", classes),
         layout=parameter("data.layout", reports.parent / PARAMS),
         scheme=parameter("split.scheme", reports.parent / PARAMS),
         licence=licence,
@@ -79,6 +77,9 @@ def _parameters(backbone: Mapping[str, Any], temporal: Mapping[str, Any]) -> dic
         for key in ("frames", "features", "kind", "model", "train", "seed")
         if key in temporal
     }
+    if "task" in temporal:
+        # Mean and standard deviation of a score are no parameters.
+        tree["task"] = {k: v for k, v in temporal["task"].items() if k in TaskParams.model_fields}
     return flat_parameters(tree | {"backbone": backbone.get("params", {})})
 
 

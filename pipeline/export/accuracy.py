@@ -24,6 +24,8 @@ def validation_accuracy(models: OnnxModels, transform: Transform) -> str:
         transform: What is done to an image before.
     """
     try:
+        if models.of_videos:
+            raise PipelineError("these models give one answer per video")
         videos = _videos()
     except PipelineError as error:
         return f"accuracy on validation videos not measured: {error}"

@@ -17,9 +17,11 @@ TOLERANCE = 1e-3
 _MANY = 100
 
 Floats = NDArray[np.float32]
-# From images to features, and from features (T, D) to logits (T, C).
+# From images to features, from features (T, D) to logits (T, C), and from them to the logits (M, C)
+# and the attention (M, T) of networks with one answer per video.
 Encode = Callable[[Images], Floats]
 Predict = Callable[[Floats], Floats]
+Answer = Callable[[Floats], tuple[Floats, Floats]]
 
 
 def relative_difference(found: Floats, wanted: Floats) -> float:
@@ -53,8 +55,7 @@ def logits_differ(path: Path, predict: Predict, wanted: Predict, features: Float
         PipelineError: By more than rounding, or a prediction differs.
     """
     largest = 0.0
-    many = np.resize(features, (_MANY, features.shape[1]))  # one after the other, again and again
-    for rows in (features[:1], features, many):
+    for rows in _lengths(features):
         found, right = predict(rows), wanted(rows)
         largest = max(largest, float(np.abs(found - right).max()))
         others = int((found.argmax(axis=1) != right.argmax(axis=1)).sum())
@@ -64,3 +65,31 @@ def logits_differ(path: Path, predict: Predict, wanted: Predict, features: Float
                 f"{largest:.2g}. It was not kept. Try another version of torch or onnxscript."
             )
     return largest
+
+
+def answers_differ(path: Path, answer: Answer, wanted: Answer, features: Floats) -> float:
+    """By how much the logits of answers to a whole video do at most, as logits_differ.
+
+    Raises:
+        PipelineError: By more than rounding, or an answer differs, or where the networks looked.
+    """
+    largest = 0.0
+    for rows in _lengths(features):
+        (found, looked), (right, looks) = answer(rows), wanted(rows)
+        largest = max(largest, float(np.abs(found - right).max()))
+        elsewhere = float(np.abs(looked - looks).max())  # of 1
+        if (
+            bool((found.argmax(axis=1) != right.argmax(axis=1)).any())
+            or not largest <= TOLERANCE * max(1.0, float(np.abs(right).max()))
+            or not elsewhere <= TOLERANCE
+        ):
+            raise PipelineError(
+                f"{path}: differs from torch: logits by up to {largest:.2g}, attention by up to "
+                f"{elsewhere:.2g}. It was not kept. Try another version of torch or onnxscript."
+            )
+    return largest
+
+
+def _lengths(features: Floats) -> tuple[Floats, ...]:
+    """Videos of one frame, of these, and of many: one after the other, again and again."""
+    return features[:1], features, np.resize(features, (_MANY, features.shape[1]))

@@ -15,6 +15,7 @@ from pipeline.bundle.opened import opened_models
 from pipeline.checkpoint import tensors_hash
 from pipeline.errors import PipelineError
 from pipeline.evaluate.predict import load_model
+from pipeline.evaluate.video_answers import members_of
 from pipeline.export import check
 from pipeline.export.accuracy import validation_accuracy
 from pipeline.export.backbone import backbone_graph, described, rebuilt_backbone
@@ -22,16 +23,16 @@ from pipeline.export.graph import Graph, program_of, write_onnx, write_torch
 from pipeline.export.images import calibration_containers, calibration_images, compared_images
 from pipeline.export.pair import BACKBONE, TEMPORAL
 from pipeline.export.precision import to_fp16, to_int8
+from pipeline.export.refused import check_exportable
 from pipeline.export.runtime import FORMAT_VERSION, OnnxModels, onnxruntime
 from pipeline.export.temporal import temporal_graph
 from pipeline.features.precision import in_fp32
-from pipeline.model_pair import ModelPair
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
 from pipeline.networks.backbones.transform_record import read_transform
 from pipeline.networks.temporal.contract import TemporalModule
-from pipeline.predict.loaded import Models, read_models
-from pipeline.predict.recipe import Recipe
+from pipeline.networks.temporal.video_head import VideoHead
+from pipeline.predict.loaded import read_models
 from pipeline.result_store import file_hash
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -99,11 +100,9 @@ def export_models(
 def _load(folder: Path) -> Loaded:
     models = read_models(folder)
     recipe = models.recipe
-    _check_task(models, folder)
+    check_exportable(models, folder)
     (pair,) = models.pairs.values()
-    parts = separated(pair.backbone, pair.backbone_header)
-    _check(pair, recipe, len(parts), folder)
-    (tensors, header) = parts[0]
+    ((tensors, header),) = separated(pair.backbone, pair.backbone_header)
     transform = read_transform(header["transform"]).cropped(recipe.features.crop)
     temporal, temporal_header = load_model(folder / "temporal.safetensors", torch.device("cpu"))
     backbone = rebuilt_backbone(tensors, header["name"])
@@ -122,7 +121,7 @@ def _load(folder: Path) -> Loaded:
             "temporal": {
                 **{"format": FORMAT_VERSION, "role": "temporal"},
                 "made_from": file_hash(folder / "temporal.safetensors"),
-                "form": "step" if temporal.causal else "sequence",
+                "form": _form(models.of_videos, temporal.causal),
                 "tensors_hash": tensors_hash(pair.temporal),
                 **stated,
             },
@@ -130,48 +129,17 @@ def _load(folder: Path) -> Loaded:
     )
 
 
-def _check_task(models: Models, folder: Path) -> None:
-    """Whether models of this task and precision are exported."""
-    path = folder / "temporal.safetensors"
-    if models.of_videos:
-        raise PipelineError(
-            f"{path}: gives one answer per video (task.kind: video); export takes models that find "
-            "the phases of frames (task.kind: frames)."
-        )
-    if models.recipe.features.precision == "int8":
-        raise PipelineError(
-            f"{path}: trained on features of features.precision: int8, which torch makes and ONNX "
-            "does not make alike. Train on features.precision: fp32, and export with --precision "
-            "int8."
-        )
-    if len(models.pairs) > 1:
-        raise PipelineError(
-            f"{path}: each of its {len(models.pairs)} folds has a backbone of its own; export "
-            "takes one. Train on a single split (split.fold or split.scheme)."
-        )
-
-
-def _check(pair: ModelPair, recipe: Recipe, parts: int, folder: Path) -> None:
-    """Whether models of this sort are exported."""
-    path = folder / "backbone.safetensors"
-    if parts > 1:
-        raise PipelineError(
-            f"{path}: holds {parts} networks side by side; export takes one network of images."
-        )
-    if recipe.clips is not None:
-        raise PipelineError(
-            f"{path}: {pair.backbone_header['name']} reads clips; export takes networks of images."
-        )
-    if recipe.features.tta != "none":
-        raise PipelineError(
-            f"{path}: features.tta: found {recipe.features.tta}, means over several views of a "
-            "frame; an exported graph sees one. Train on features.tta: none."
-        )
+def _form(of_videos: bool, causal: bool) -> str:
+    """What a graph of a temporal network takes and gives, in a word."""
+    if of_videos:
+        return "answer"
+    return "step" if causal else "sequence"
 
 
 def _graphs(loaded: Loaded, half: bool) -> tuple[Graph, Graph]:
     # The temporal one first: what cannot be exported is known at once.
-    temporal = temporal_graph(loaded.temporal, loaded.about["temporal"]["kind"])
+    about = loaded.about["temporal"]
+    temporal = temporal_graph(loaded.temporal, about["kind"], about["form"] == "answer")
     return temporal, backbone_graph(loaded.backbone, loaded.transform, half)
 
 
@@ -209,9 +177,15 @@ def _write_onnx(folder: Path, loaded: Loaded, precision: Precision) -> list[str]
     reference = in_fp32(loaded.backbone, loaded.transform)
     by = check.features_differ(folder / BACKBONE, models.features, reference, images)
     features = models.features(images)
-    logits = check.logits_differ(
-        folder / TEMPORAL, models.logits, lambda rows: _logits(loaded.temporal, rows), features
-    )
+    if models.of_videos:
+        networks = [own for own, _ in members_of(loaded.temporal, models.temporal)]
+        logits = check.answers_differ(
+            folder / TEMPORAL, models.answer, lambda rows: _answers(networks, rows), features
+        )
+    else:
+        logits = check.logits_differ(
+            folder / TEMPORAL, models.logits, lambda rows: _logits(loaded.temporal, rows), features
+        )
     lines = [
         f"in ONNX Runtime and in torch, on {len(images)} {which}: features differ by {by:.1e} of "
         f"their length, logits by {logits:.1e}, predictions are the same"
@@ -240,3 +214,14 @@ def _logits(network: TemporalModule, features: check.Floats) -> check.Floats:
     rows = torch.from_numpy(features)[None]
     logits = network(rows, torch.ones(rows.shape[:2], dtype=torch.bool)).logits[-1][0]
     return np.asarray(logits.numpy())
+
+
+@torch.inference_mode()
+def _answers(
+    networks: Sequence[VideoHead], features: check.Floats
+) -> tuple[check.Floats, check.Floats]:
+    """Logits (M, C) and attention (M, T)."""
+    rows = torch.from_numpy(features)[None]
+    mask = torch.ones(rows.shape[:2], dtype=torch.bool)
+    logits = torch.cat([own(rows, mask).logits[-1][0] for own in networks])
+    return logits.numpy(), torch.cat([own.attention(rows, mask) for own in networks]).numpy()

@@ -105,12 +105,25 @@ class OnnxModels:
         """Whether the temporal model can answer frame by frame."""
         return bool(self.temporal["form"] == "step")
 
+    @property
+    def of_videos(self) -> bool:
+        """Whether there is one answer per video, of `answer`, and no logits of frames."""
+        return bool(self.temporal["form"] == "answer")
+
     def features(self, images: NDArray[np.uint8]) -> Floats:
         """Features (N, D) of images (N, 3, H, W) uint8, as backbone["transform"] prepares them."""
         return self._backbone.run(images)[0]
 
     def logits(self, features: Floats) -> Floats:
-        """Logits (T, C) of the features (T, D) of a whole video."""
+        """Logits (T, C) of the features (T, D) of a whole video.
+
+        Raises:
+            PipelineError: The temporal model gives one answer per video.
+        """
+        if self.of_videos:
+            raise PipelineError(
+                "this temporal model gives one answer per video (task.kind: video): call `answer`."
+            )
         if not self.causal:
             whole: Floats = self._temporal.run(features[None])[0][0]
             return whole
@@ -120,6 +133,24 @@ class OnnxModels:
             row, state = self.step(feature[None], state)
             rows.append(row[0])
         return np.stack(rows)
+
+    def answer(self, features: Floats) -> tuple[Floats, Floats]:
+        """The answer of M networks to the features (T, D) of a whole video.
+
+        pipeline.export.answers makes probabilities or a number of it.
+
+        Returns:
+            Logits (M, C), and how much each frame counted, (M, T), rows sum to 1.
+
+        Raises:
+            PipelineError: The temporal model finds phases.
+        """
+        if not self.of_videos:
+            raise PipelineError(
+                "this temporal model finds the phases of frames (task.kind: frames): call `logits`."
+            )
+        logits, attention = self._temporal.run(features[None])
+        return logits, attention
 
     def step(self, feature: Floats, state: State | None = None) -> tuple[Floats, State]:
         """Logits (B, C) of one more frame of B videos, and the state for the next one.

@@ -9,6 +9,7 @@ from pipeline.export.graph import Graph
 from pipeline.export.state import flat, nested
 from pipeline.export.step import with_fixed_state
 from pipeline.export.whole import of_any_length
+from pipeline.export.whole_answers import answers_of
 from pipeline.networks.temporal.contract import State, TemporalModule
 
 # An example of any size but 0 and 1, which torch takes for constants.
@@ -51,20 +52,24 @@ class Whole(nn.Module):
         return logits
 
 
-def temporal_graph(network: TemporalModule, kind: str) -> Graph:
+def temporal_graph(network: TemporalModule, kind: str, of_videos: bool = False) -> Graph:
     """The network as a graph: a step where it is causal, otherwise the whole video.
 
     Args:
         network: In evaluation mode, on the CPU.
         kind: As in `model.kind`, for messages.
+        of_videos: Whether it gives one answer per video, which needs the whole video.
 
     Raises:
         PipelineError: It has no form of fixed inputs.
     """
     what = f"model.kind: {kind}"
+    if of_videos:
+        return _over_video(answers_of(network), network.dim, what, ("logits", "attention"))
     if network.causal:
         return _step(with_fixed_state(network), what)
-    return _whole(of_any_length(network), what)
+    whole = Whole(of_any_length(network))
+    return _over_video(whole, network.dim, what, ("logits",))
 
 
 @torch.no_grad()
@@ -113,13 +118,13 @@ def _check_state(network: TemporalModule, feature: torch.Tensor, state: State, w
         )
 
 
-def _whole(network: TemporalModule, what: str) -> Graph:
+def _over_video(network: nn.Module, dim: int, what: str, outputs: tuple[str, ...]) -> Graph:
     return Graph(
         what=what,
-        network=Whole(network).eval(),
-        example=(torch.randn(1, _FRAMES, network.dim),),
+        network=network.eval(),
+        example=(torch.randn(1, _FRAMES, dim),),
         dynamic=({1: Dim("time")},),
         inputs=("features",),
-        outputs=("logits",),
+        outputs=outputs,
         strict=False,
     )

@@ -1,4 +1,4 @@
-"""Parts of networks that see the whole video, in a form whose length torch.export leaves open.
+"""Parts of networks over a whole video, in a form whose length torch.export leaves open.
 
 They read one video without padding. Each class below stands in for the one that it derives from,
 whose weights it reads; results equal those of the original within rounding.
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.networks.temporal import asformer, conv_bilstm, rnn, tunes
+from pipeline.networks.temporal import asformer, conv_bilstm, rnn, row_bilstm, tunes
 from pipeline.networks.temporal.contract import Outputs, State, TemporalModule
 
 # Frames that a block of queries has at least, as in training.
@@ -79,7 +79,7 @@ class WholeWindowedAttention(asformer.WindowedAttention):
 
 
 class WholeAttention(rnn.Attention):
-    """The attention of a bidirectional recurrent network."""
+    """The attention of a recurrent network."""
 
     def forward(
         self, y: torch.Tensor, mask: torch.Tensor, past: State | None
@@ -90,12 +90,12 @@ class WholeAttention(rnn.Attention):
 
 
 class WholeRecurrentNetwork(rnn.RecurrentNetwork):
-    """A bidirectional recurrent network."""
+    """A recurrent network."""
 
     def _recur(
         self, x: torch.Tensor, mask: torch.Tensor, state: State | None
     ) -> tuple[torch.Tensor, State | None]:
-        return both_ways(self.recurrent, x, mask), None
+        return recurred(self.recurrent, x, mask), None
 
 
 class WholeConvBiLstm(conv_bilstm.ConvBiLstm):
@@ -115,8 +115,18 @@ class WholeConvBiLstm(conv_bilstm.ConvBiLstm):
         y = functional.pad(y, (0, 3), value=-torch.inf)
         there = first < length
         y = torch.maximum(y[:, :, first], y[:, :, first + 1]).masked_fill(~there, 0)
-        y = both_ways(self.lstm, y.transpose(1, 2), there[None])
+        y = recurred(self.lstm, y.transpose(1, 2), there[None])
         return Outputs([self.head(y[:, torch.arange(length) // 2])], None)
+
+
+class WholeRowBiLstm(row_bilstm.RowBiLstm):
+    """A network that reads each frame by itself: all frames at once."""
+
+    def forward(
+        self, features: torch.Tensor, mask: torch.Tensor, state: State | None = None
+    ) -> Outputs:
+        """See TemporalNetwork."""
+        return Outputs([self.head(self._read(self.standardise(features)[0]))[None]], None)
 
 
 class WholeTunes(tunes.Tunes):
@@ -153,8 +163,8 @@ class WholeLevel(tunes.Level):
         return y, ()
 
 
-def both_ways(layers: nn.LSTM | nn.GRU, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """What bidirectional layers in evaluation mode give: (1, T, D) to (1, T, 2 H).
+def recurred(layers: nn.LSTM | nn.GRU, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Recurrent layers in evaluation mode: (1, T, D) to (1, T, H), or 2 H of both directions.
 
     torch.export writes out torch's own layers frame by frame, for one length. Here the loop over
     frames is an operator, Scan in ONNX.
@@ -168,9 +178,10 @@ def both_ways(layers: nn.LSTM | nn.GRU, x: torch.Tensor, mask: torch.Tensor) -> 
     there = mask.to(x.dtype).transpose(0, 1)[:, :, None].clone()  # scan takes no view
     weights = iter(layers.all_weights)
     for _ in range(layers.num_layers):
-        forth = _one_way(layers, y, there, next(weights))
-        back = _one_way(layers, y.flip(0), there.flip(0), next(weights)).flip(0)
-        y = torch.cat((forth, back), dim=2)
+        ways = [_one_way(layers, y, there, next(weights))]
+        if layers.bidirectional:
+            ways.append(_one_way(layers, y.flip(0), there.flip(0), next(weights)).flip(0))
+        y = torch.cat(ways, dim=2)
     return y.transpose(0, 1)
 
 
@@ -214,13 +225,18 @@ _WHOLE: dict[type[nn.Module], type[nn.Module]] = {
     rnn.Attention: WholeAttention,
     rnn.RecurrentNetwork: WholeRecurrentNetwork,
     conv_bilstm.ConvBiLstm: WholeConvBiLstm,
+    row_bilstm.RowBiLstm: WholeRowBiLstm,
     tunes.Tunes: WholeTunes,
     tunes.Level: WholeLevel,
 }
 
 
 def of_any_length(network: TemporalModule) -> TemporalModule:
-    """A copy of a network that looks both ways, in evaluation mode, for one video of any length."""
+    """A copy of a network in evaluation mode for one video of any length.
+
+    Args:
+        network: One that looks both ways, or that is made of torch's recurrent layers.
+    """
     copied = deepcopy(network).requires_grad_(False)
     for module in copied.modules():
         module.__class__ = _WHOLE.get(type(module), type(module))

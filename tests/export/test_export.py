@@ -168,9 +168,6 @@ def test_other_wrong_requests_are_refused(workplace):
     make_models(features={"precision": "int8"}, int8=[])
     with pytest.raises(PipelineError, match=r"features of features\.precision: int8"):
         export_models(MODELS, "onnx", None, "fp32")
-    make_models(task={"kind": "video", "pooling": "mean"})
-    with pytest.raises(PipelineError, match=r"one answer per video \(task\.kind: video\)"):
-        export_models(MODELS, "onnx", None, "fp32")
 
 
 def test_a_missing_library_is_named_with_how_to_install_it(workplace, monkeypatch):

@@ -5,6 +5,7 @@ Each is compared with what the evaluate stage makes of the features that the sta
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from videos import numbered_image, write_video
 
 from pipeline import Predictor, paths
 from pipeline.backbone import stage as backbone_stage
+from pipeline.bundle.pack import bundle
 from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.errors import PipelineError
 from pipeline.evaluate.predict import load_model, predict
@@ -228,3 +230,7 @@ def test_an_answer_becomes_a_table_a_file_and_a_page(project):
     unsure = Request(Path("models"), Path("out"), abstain=1.0, device="cpu", jobs=1)
     predict_videos(["op/c.mp4"], unsure)
     assert json.loads(Path("out/c.json").read_text())["prediction"] is None
+    # A bundle answers alike.
+    bundle(Path("models"), Path("model.zip"), Path("reports"))
+    predict_videos(["op/c.mp4"], replace(request, models=Path("model.zip")))
+    assert json.loads(Path("out/c.json").read_text()) == told
