@@ -122,6 +122,7 @@ def test_accuracy_is_the_share_of_frames_whose_label_is_met(project):
     rows = np.random.default_rng(0).normal(size=(20, len(CLASSES))).astype(np.float32)
     # Models that count: their features are of no use, and their phases are always the same.
     models = SimpleNamespace(
+        of_videos=False,
         features=lambda images: np.zeros((len(images), DIM), np.float32),
         logits=lambda features: rows,
         temporal={},
