@@ -6,6 +6,7 @@ streams to that process, which forks for each of them. The pipeline itself is ne
 the fork, so that every command reads the code of the folder it runs in, as always.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -16,9 +17,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 # Started for every command: without site-packages, it is there in a few hundredths of a second.
 _COMMAND = """#!{python} -IS
@@ -86,7 +90,34 @@ def _serve(address: str) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    _become(arguments)
+    _end(_exit_code(arguments))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    """Run the command; the code with which Python would end, after printing what it would."""
+    try:
+        _become(arguments)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end(code: int) -> NoReturn:
+    """End as Python does, but free no object: that would copy every page of the libraries."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 120  # as Python does
+    os._exit(code)
 
 
 def _become(arguments: list[str]) -> None:
