@@ -4,7 +4,7 @@ Not a dependency of any DVC stage, so a change of it re-runs nothing.
 """
 
 import os
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -39,7 +39,7 @@ class RuntimeParams(Section):
     """Device, workers, where items are done, and what is shown meanwhile."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: Annotated[int, Field(ge=1)] | Literal["auto"] | list[int | str] = Field(
+    devices: int | Literal["auto"] | list[int | str] = Field(
         1, description="GPUs that features and fine-tuning may use: auto, a number, or their ids"
     )
     workers: int = Field(
@@ -61,11 +61,16 @@ class RuntimeParams(Section):
         "", description="a folder that machines share, or s3://bucket/prefix; empty: .store"
     )
 
-    @field_validator("devices")
+    @field_validator("devices", mode="before")
     @classmethod
-    def _names_each_once(cls, devices: int | str | list[int | str]) -> int | str | list[int | str]:
-        if isinstance(devices, list) and len(set(devices)) != max(1, len(devices)):
-            raise ValueError("Allowed: auto, a number, or a list in which each GPU stands once")
+    def _names_gpus(cls, devices: Any) -> Any:
+        # Before pydantic, which would answer for each of the three forms.
+        number = type(devices) is int and devices >= 1
+        names = isinstance(devices, list) and all(type(name) in (int, str) for name in devices)
+        if not (number or devices == "auto" or (names and 0 < len(devices) == len(set(devices)))):
+            raise ValueError(
+                "Allowed: auto, a number from 1, or a list of GPUs in which each stands once"
+            )
         return devices
 
     @field_validator("store")

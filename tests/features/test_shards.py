@@ -1,5 +1,7 @@
 """Several devices, for which the CPU stands in: the code path of several GPUs."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from warm_processes import warm_multiprocessing
 from pipeline.errors import PipelineError
 from pipeline.features import devices, shards, stage
 from pipeline.features.params import FeaturesParams
-from pipeline.runtime import RuntimeParams
+from pipeline.runtime import RuntimeParams, read_runtime
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +80,13 @@ def test_a_slice_is_named_as_cuda_visible_devices_has_it_and_others_are_refused(
     assert found == [torch.device("cuda", 1)]
     with pytest.raises(PipelineError, match=r"devices: found MIG-c, 7.*0, 1, MIG-a, MIG-b"):
         devices.devices_for(RuntimeParams(devices=["MIG-c", 7, 0]), FeaturesParams())
+
+
+@pytest.mark.parametrize("devices", ["0", "[]", "all", "[0, 0]", "true", "[1.5]"])
+def test_devices_that_cannot_be_are_refused_in_one_line(workplace, devices):
+    Path("params.yaml").write_text(f"runtime: {{devices: {devices}}}\n")
+    with pytest.raises(PipelineError, match=r"^params\.yaml: runtime\.devices: found .*\.$"):
+        read_runtime()
 
 
 def test_devices_that_are_listed_change_nothing_without_a_gpu():
