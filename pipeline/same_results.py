@@ -71,13 +71,5 @@ SAME_RESULTS: dict[str, str] = {
     "3383ab1303ebc34b278304f1e9687a404040f27e0492b7792336a0bb3642667f": (
         "6bf35f49deaa584fba4a8119c9712963d11e5e5b1011f1701b844ac0986d8ffa"
     ),
-    # train tunes
-    "f1605052144ba8e5900e67b211c43039a4787861e379bc87a2b3b0387dc1614e": (
-        "b4dc8299dc36c169e40d718a34496e2a0ad16a1a506aa04b11514b11543bfe82"
-    ),
-    # train ssm
-    "a51e79eb3514e88e83e47bb2d7f24dd39f4c4851d6a18496fe7908beb3453bba": (
-        "fc66f33395c6acb806513103ac3da8b9164c8531e77a5196e7612f22cd652e82"
-    ),
 }
 """Hash of the code as it is, to the hash under which its results are kept."""
