@@ -24,7 +24,7 @@ PARAMS = {
     "frames": {"fps": 2, "short_side": 96},
     "runtime": {"progress": "none", "device": "cpu"},
 }
-FINETUNE = {"lr": 1e-3, "backbone_lr": 1.0, "epochs": 6, "batch": 16, "early_stop": 0}
+FINETUNE = {"lr": 1e-3, "backbone_lr": 1.0, "epochs": 4, "batch": 16, "early_stop": 0}
 
 
 @pytest.mark.slow
