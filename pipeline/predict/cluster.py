@@ -33,6 +33,11 @@ def runtime_of(executor: str, address: str, task: str, slurm: str) -> RuntimePar
     return check_section(RuntimeParams, "runtime", found, _COMMAND)
 
 
+def of_options(error: PipelineError) -> PipelineError:
+    """What an executor says of the section `runtime`, in the words of the command line."""
+    return PipelineError(str(error).replace("params.yaml: ", "").replace("runtime.", "--"))
+
+
 def _pairs(option: str, text: str) -> dict[str, Any]:
     pairs = [part.partition("=") for part in text.split(",") if part]
     if any(not (key and sign and value) for key, sign, value in pairs):

@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.executors.elsewhere import done_elsewhere
 from pipeline.predict import answer_files
 from pipeline.predict.at_once import results_at_once
+from pipeline.predict.cluster import of_options
 from pipeline.predict.container import read_container
 from pipeline.predict.devices import devices_for
 from pipeline.predict.inputs import find_videos
@@ -147,7 +148,10 @@ def _results(
     if request.runtime.executor != "local":
         away, runtime = partial(_write_elsewhere, request=request), request.runtime
         if videos:
-            yield from done_elsewhere(away, videos, runtime.task, runtime, say)
+            try:
+                yield from done_elsewhere(away, videos, runtime.task, runtime, say)
+            except PipelineError as error:
+                raise of_options(error) from None
         return
     devices = devices_for(request.device, request.jobs)[: len(videos)]
     if len(devices) <= 1:

@@ -112,13 +112,26 @@ def test_a_worker_with_another_torch_is_refused(cluster, monkeypatch):
         ended(remote_functions.squared, [1], on(cluster))
 
 
-def test_an_address_that_does_not_answer_is_named_in_a_line():
+@pytest.fixture
+def silent():
+    """An address at which nothing answers."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unused.getsockname()[1]}"
-    runtime = RuntimeParams(executor="ray", address=address)
-    with pytest.raises(PipelineError, match=f"runtime.address: nothing answers at {address}"):
+        return f"127.0.0.1:{unused.getsockname()[1]}"
+
+
+def test_an_address_that_does_not_answer_is_named_in_a_line(silent):
+    runtime = RuntimeParams(executor="ray", address=silent)
+    with pytest.raises(PipelineError, match=rf"^params\.yaml: runtime\.address: .* at {silent}"):
         ended(remote_functions.squared, [1], runtime)
+
+
+def test_predict_names_its_option_where_no_cluster_answers(workplace, silent):
+    make_models()
+    write_video(Path("op.mp4"), 5, fps=5)
+    runtime = RuntimeParams(executor="ray", address=silent)
+    with pytest.raises(PipelineError, match=rf"^--address: nothing answers at {silent}"):
+        predict_videos(["op.mp4"], Request(Path("models"), Path("out"), runtime=runtime))
 
 
 @pytest.mark.parametrize("address", ["auto", "ray://head:10001", "head"])
