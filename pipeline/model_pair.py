@@ -117,3 +117,31 @@ def task_of(header: Mapping[str, Any]) -> str:
     if header.get("frames", {}).get("decoder") == _OF_IMAGES:
         return "images"
     return str(header.get("task", {}).get("kind", "frames"))
+
+
+def filled(
+    network: torch.nn.Module, tensors: Mapping[str, torch.Tensor], kind: str, path: Path
+) -> None:
+    """Give a temporal network the weights of a model file.
+
+    Args:
+        network: As the file's header describes it.
+        tensors: Of the file.
+        kind: Of the network, for the message.
+        path: The file, for the message.
+
+    Raises:
+        PipelineError: The file was written by a version whose networks of this kind were others.
+    """
+    own = network.state_dict()
+    others = sorted(
+        name
+        for name in own.keys() | tensors.keys()
+        if name not in own or name not in tensors or own[name].shape != tensors[name].shape
+    )
+    if others:
+        raise PipelineError(
+            f"{path}: was trained by a version of this package whose `{kind}` is another network "
+            f"(it differs in {', '.join(others[:5])}). Train it again: `dvc repro`."
+        )
+    network.load_state_dict(tensors)

@@ -10,6 +10,7 @@ import torch
 from pipeline import paths
 from pipeline.checkpoint import load_checkpoint
 from pipeline.errors import PipelineError
+from pipeline.model_pair import filled
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.params import rebuilt
 from pipeline.postprocess.applied import processed
@@ -19,10 +20,14 @@ from pipeline.sequences import Sequence
 
 
 def load_model(path: Path, device: torch.device) -> tuple[TemporalModule, dict[str, Any]]:
-    """The trained network, ready to predict, and its header."""
+    """The trained network, ready to predict, and its header.
+
+    Raises:
+        PipelineError: There is no such file, or it does not fit this version's networks.
+    """
     tensors, header = load_checkpoint(path)
     network = rebuilt(header)
-    network.load_state_dict(tensors)
+    filled(network, tensors, header["kind"], path)
     return network.eval().to(device), header
 
 

@@ -11,7 +11,7 @@ from pipeline import paths
 from pipeline.backbone_parts import separated
 from pipeline.errors import PipelineError
 from pipeline.given_features import NETWORK
-from pipeline.model_pair import read_pair
+from pipeline.model_pair import filled, read_pair
 from pipeline.networks.backbones import build_backbone
 from pipeline.networks.backbones.contract import Backbone
 from pipeline.networks.backbones.transform import Transform
@@ -71,7 +71,7 @@ def read_models(
         )
     parts = separated(pair.backbone, pair.backbone_header)
     network = rebuilt(pair.temporal_header)
-    network.load_state_dict(pair.temporal)
+    filled(network, pair.temporal, pair.temporal_header["kind"], temporal)
     return Models(
         backbones=[_built(own, part["name"]) for own, part in parts],
         transforms=[read_transform(part["transform"]) for _, part in parts],

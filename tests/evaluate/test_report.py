@@ -126,6 +126,15 @@ def test_the_model_that_is_scored_is_the_one_that_was_saved(project):
     assert torch.equal(network.head.weight, tensors["head.weight"])
 
 
+def test_a_model_of_a_version_whose_network_was_another_is_to_be_trained_again(project):
+    path = Path("models/temporal.safetensors")
+    tensors, header = load_checkpoint(path)
+    tensors["gone.weight"] = tensors.pop("head.weight")
+    save_checkpoint(path, tensors, header)
+    with pytest.raises(PipelineError, match=r"differs in gone\.weight, head\.weight.*dvc repro"):
+        stage.run()
+
+
 def values(node):
     return sum(values(v) for v in node.values()) if isinstance(node, dict) else 1
 
