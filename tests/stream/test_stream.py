@@ -167,6 +167,15 @@ def test_a_source_that_breaks_off_returns_and_its_picture_stands_meanwhile(monke
     ]
 
 
+@pytest.mark.parametrize(("slack_s", "shown"), [(0.0, 0), (1.0, 1)])
+def test_a_picture_that_comes_a_little_late_still_counts(slack_s, shown, monkeypatch):
+    monkeypatch.setattr(newest_module, "_SLACK_S", slack_s)
+    newest = Newest(Scripted([0, 0.2, 1, 60.0]))
+    picture = newest.at(newest.first().came_s)
+    newest.close()
+    assert number_of(upright(picture.frame)) == shown
+
+
 def test_it_gives_up_where_it_is_asked_to(monkeypatch):
     monkeypatch.setattr(newest_module, "_FIRST_S", 0.1)
     newest = Newest(Scripted([1]))
