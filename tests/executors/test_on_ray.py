@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import remote_functions
-from elsewhere_project import check_frames, check_training
+from elsewhere_project import TrainsHere, check_frames, check_training
 from features_project import add_video, forget, hashes, make_project
+from folds_project import make_project as make_folds
 from tiny_models import make_models
 from videos import write_video
 
@@ -21,6 +22,9 @@ from pipeline.features import stage as features_stage
 from pipeline.predict.command import Request, predict_videos
 from pipeline.progress import Progress
 from pipeline.runtime import Needs, RuntimeParams, read_runtime
+from pipeline.tune.elsewhere import Elsewhere
+from pipeline.tune.space import read_space
+from pipeline.tune.study import Search, counted, open_study, run_trials
 
 pytest.importorskip("ray")
 ROOT = Path(__file__).parents[2]
@@ -207,3 +211,29 @@ def test_videos_are_predicted_with_the_bytes_of_a_local_run(connected, workplace
     written = {path.name: path.read_bytes() for path in here.out.iterdir()}
     assert len(written) == 10
     assert {path.name: path.read_bytes() for path in there.iterdir()} == written
+
+
+def test_a_search_that_is_cut_off_goes_on_and_ends_as_a_local_one(connected, workplace):
+    make_folds()
+    Path("space.yaml").write_text(
+        "model.hidden: [4, 6]\ntrain.lr: {low: 1.0e-3, high: 0.5, log: true}\n"
+    )
+    metric = "val.frame.f1.per_phase_mean"
+    search = Search("s", read_space(Path("space.yaml")), metric, seed=1, params="p")
+
+    def run(name, runner):
+        study = open_study(Path(name), search)
+        run_trials(study, search, runner, 3, 1, False, print, poll_s=0)
+        return [(t.user_attrs["overrides"], t.value) for t in counted(study)]
+
+    def away(here):
+        return Elsewhere(here, Path("away"), on(connected), print)
+
+    dying, after = TrainsHere(killed="s-1"), TrainsHere()
+    with pytest.raises(KeyboardInterrupt):
+        run("away", away(dying))
+    found = run("away", away(after))
+    said = [*dying.trained.values(), *after.trained.values()]
+    assert len(said) == 3 and all(line.endswith("from the store") for line in said)
+    shutil.rmtree(".store")
+    assert run("here", TrainsHere()) == found
