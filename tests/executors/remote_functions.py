@@ -1,12 +1,16 @@
 """What workers do in tests; a module that they can import."""
 
 import os
+import signal
 import sys
 import time
 import uuid
 from pathlib import Path
 
+from pipeline.atomic import replacing
 from pipeline.errors import PipelineError
+from pipeline.frames.container import write_container
+from pipeline.result_store import claimed
 
 
 def squared(number):
@@ -54,3 +58,23 @@ def _write_note(folder, item):
     path = Path(folder)
     path.mkdir(exist_ok=True)
     (path / f"{item.name}+{node}+{uuid.uuid4()}").touch()
+
+
+def frames_of_the_first(extraction):
+    """Write the frames of video a; hang at the others, and say in which process."""
+    if extraction.video != "a":
+        Path(f"hangs+{os.getpid()}").touch()
+        time.sleep(60)
+    return write_container(extraction)
+
+
+def frames_killed_once(extraction):
+    """Be killed at a worker's first try, as the kernel does it for memory, in the midst of it."""
+    import ray
+
+    if ray.get_runtime_context().get_task_id() and not Path("killed").exists():
+        Path("killed").touch()
+        with claimed(extraction.target), replacing(extraction.target) as partial:
+            partial.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    return write_container(extraction)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import remote_functions
-from elsewhere_project import TrainsHere, check_frames, check_training
+from elsewhere_project import TrainsHere, check_frames, check_interrupt, check_training
 from features_project import add_video, forget, hashes, make_project
 from folds_project import make_project as make_folds
 from tiny_models import make_models
@@ -19,6 +19,7 @@ from pipeline.executors import worker
 from pipeline.executors.elsewhere import done_elsewhere
 from pipeline.features import elsewhere
 from pipeline.features import stage as features_stage
+from pipeline.frames import stage as frames_stage
 from pipeline.predict.command import Request, predict_videos
 from pipeline.progress import Progress
 from pipeline.runtime import Needs, RuntimeParams, read_runtime
@@ -40,6 +41,8 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests/executors'}")
+        # By itself Ray gives way to everybody else, such as the other processes of the tests.
+        patch.setenv("RAY_worker_niceness", "0")
         cluster = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": ALERT, **SMALL}
         )
@@ -107,6 +110,13 @@ def test_a_run_that_is_cancelled_ends_its_items(cluster, workplace):
     assert count < 6
     time.sleep(2)
     assert len(list(Path("begun").iterdir())) == count
+
+
+def test_ctrl_c_ends_the_stage_and_its_tasks_and_keeps_what_is_finished(
+    cluster, workplace, monkeypatch
+):
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests/executors'}")
+    check_interrupt(f"  executor: ray\n  address: {cluster.address}\n  task: {{memory_gb: 0.1}}\n")
 
 
 def test_a_worker_with_another_torch_is_refused(cluster, monkeypatch):
@@ -194,9 +204,16 @@ def on_node(folder, node):
     return list(Path(folder).glob(f"*+{node.node_id}+*"))
 
 
-@pytest.mark.parametrize("check", [check_frames, check_training])
-def test_frames_and_trainings_have_the_bytes_of_a_local_run(connected, workplace, check):
-    check(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
+def test_trainings_have_the_bytes_of_a_local_run(connected, workplace):
+    check_training(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
+
+
+def test_frames_have_the_bytes_of_a_local_run_though_a_worker_is_killed(
+    connected, workplace, monkeypatch
+):
+    monkeypatch.setattr(frames_stage, "write_container", remote_functions.frames_killed_once)
+    check_frames(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
+    assert Path("killed").exists()
 
 
 def test_videos_are_predicted_with_the_bytes_of_a_local_run(connected, workplace):

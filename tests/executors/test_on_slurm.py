@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import remote_functions
-from elsewhere_project import check_frames
+from elsewhere_project import check_frames, check_interrupt
 from features_project import forget, hashes, make_project
 
 from pipeline.errors import PipelineError
@@ -82,6 +82,10 @@ def test_a_run_that_is_cancelled_ends_its_jobs(workplace):
     results.close()
     _, alive = psutil.wait_procs(started, timeout=10)
     assert not alive
+
+
+def test_ctrl_c_ends_the_stage_and_its_jobs_and_keeps_what_is_finished(workplace):
+    check_interrupt("  executor: slurm\n  slurm: {cluster: local, jobs: 3}\n")
 
 
 def test_a_machine_without_slurm_is_named_in_a_line(workplace):
