@@ -40,6 +40,19 @@ def dying_always(folder):
     os._exit(1)
 
 
+def seen_gpu(folder):
+    """Which GPU a task is told to use, and how much of it; two of them wait for each other."""
+    import ray
+
+    (Path(folder) / f"{uuid.uuid4()}").touch()
+    deadline = time.monotonic() + 60
+    while len(list(Path(folder).iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    together = len(list(Path(folder).iterdir()))
+    share = ray.get_runtime_context().get_assigned_resources()["GPU"]
+    return os.environ["CUDA_VISIBLE_DEVICES"], share, together
+
+
 def counted_features(item):
     """Features of a video; each computation leaves a file with the video's name and the node."""
     from pipeline.features.elsewhere import _write

@@ -204,6 +204,21 @@ def on_node(folder, node):
     return list(Path(folder).glob(f"*+{node.node_id}+*"))
 
 
+def test_two_items_of_half_a_gpu_share_one_at_the_same_time(connected, workplace):
+    Path("begun").mkdir()
+    # A GPU for Ray alone: it is counted and named, and no driver is asked.
+    node = connected.add_node(num_cpus=2, num_gpus=1, **SMALL)
+    runtime = on(connected, Needs(gpus=0.5, memory_gb=0.1))
+    found = [
+        give()
+        for _, give in done_elsewhere(
+            remote_functions.seen_gpu, ["begun"] * 2, runtime.task, runtime, print
+        )
+    ]
+    connected.remove_node(node)
+    assert found == [("0", 0.5, 2)] * 2
+
+
 def test_trainings_have_the_bytes_of_a_local_run(connected, workplace):
     check_training(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
 
