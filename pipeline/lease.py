@@ -222,6 +222,8 @@ class LeaseFile:
 def _created(path: Path, text: str) -> bool:
     try:
         with path.open("x", encoding="utf-8") as file:
+            # For all who may use the folder, whatever the umask: they have to see whose it is.
+            path.chmod(path.parent.stat().st_mode & 0o666)
             file.write(text)
     except FileExistsError:
         return False

@@ -132,6 +132,10 @@ def test_who_may_write_the_shared_folder_may_write_what_is_in_it(clone, tmp_path
     before = os.umask(0o077)
     try:
         make()
+        with claimed(Store("features").path("0" * 64)):
+            (lease,) = shared.glob("*/*.lease")
+            # Who waits for this user reads whose it is.
+            assert stat.S_IMODE(lease.stat().st_mode) == 0o664
     finally:
         os.umask(before)
     modes = {path.name[64:]: stat.S_IMODE(path.stat().st_mode) for path in shared.glob("*/*")}

@@ -118,8 +118,8 @@ def check_features(executor: str) -> None:
         stale = repo.status(targets=["features"], with_deps=True)
     if stale:
         raise PipelineError(
-            f"params.yaml: runtime.executor: found {executor}, with which trials are trained on "
-            f"the features of this folder, but not up to date are {', '.join(stale)}. Run "
+            f"params.yaml: runtime.executor: found {executor}, with which trials begin with the "
+            f"features of this folder, but these stages are out of date: {', '.join(stale)}. Run "
             "`dvc repro features`, then again."
         )
 
