@@ -266,6 +266,20 @@ def test_of_many_who_wait_for_a_dead_node_one_takes_over(tmp_path, bucket, quick
         assert "process 5 on node7 makes a result; waiting for it" in capfd.readouterr().err
 
 
+def test_a_lease_is_taken_over_from_one_who_was_killed_while_taking_it_over(tmp_path, quick):
+    place, other = LeaseFile(tmp_path / "lease"), LeaseFile(tmp_path / "lease")
+    assert place.create("dead")
+    with place._sole("dead"):
+        (ticket,) = set(tmp_path.iterdir()) - {tmp_path / "lease"}
+        assert not other.replace("dead", "other")
+    ticket.touch()  # as if killed in the midst of it
+    os.utime(ticket, (0, 0))
+    with place._sole("dead") as still:
+        assert still and not other.replace("dead", "other")
+    assert other.replace("dead", "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["lease"]
+
+
 def test_a_lease_that_became_somebody_elses_stays_theirs(tmp_path, bucket):
     for place in places(tmp_path, bucket):
         assert place().create("mine") and not place().create("theirs")
