@@ -161,7 +161,9 @@ def _checked(folder: Path, logs: Path, killed: dict[int, float], last: int) -> s
     for number, found in spans.items():
         found.sort()
         for (_, end, first), (begin, _, second) in itertools.pairwise(found):
-            assert end is not None and end <= begin, f"{number}: {first} and {second} at once"
+            assert end is not None and end <= begin, (
+                f"{number}: {first} until {end} and {second} from {begin}: {found}"
+            )
     done = Counter(number for number, _, _ in events["done"])
     twice = [number for number, count in done.items() if count > 1]
     assert not twice, f"made again though finished: {twice}"

@@ -190,19 +190,33 @@ class LeaseFile:
     @contextmanager
     def _sole(self, text: str) -> Iterator[bool]:
         """Be the only one to change the lease with this text; False where it is another's."""
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        ticket = self._path.with_name(f"{self._path.name}.{digest}.lease")
-        if not _created(ticket, ""):
-            # Held for a moment only, unless its holder was killed in that moment.
-            with suppress(FileNotFoundError):
-                if self._now() - ticket.stat().st_mtime > EXPIRED_S:
-                    ticket.unlink()
-            yield False
-            return
+        tickets = self._drawn(text)
         try:
-            yield self._text() == text
+            yield bool(tickets) and self._text() == text
         finally:
-            ticket.unlink(missing_ok=True)
+            # Those of killed processes go when the lease is another one: if they went before, two
+            # could draw the same number.
+            for ticket in tickets if self._text() != text else tickets[-1:]:
+                ticket.unlink(missing_ok=True)
+
+    def _drawn(self, text: str) -> list[Path]:
+        """A ticket to the lease with this text, behind those of killed processes; [] without one.
+
+        A ticket is held for a moment only, unless its holder is killed in that moment.
+        """
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        tickets: list[Path] = []
+        while not tickets or self._has_expired(tickets[-1]):
+            number = f".{len(tickets)}" if tickets else ""
+            tickets.append(self._path.with_name(f"{self._path.name}.{digest}{number}.lease"))
+            if _created(tickets[-1], ""):
+                return tickets
+        return []
+
+    def _has_expired(self, ticket: Path) -> bool:
+        with suppress(FileNotFoundError):
+            return self._now() - ticket.stat().st_mtime > EXPIRED_S
+        return False
 
     def _now(self) -> float:
         """The time on the server's clock, which need not be this machine's."""
@@ -222,6 +236,8 @@ class LeaseFile:
 def _created(path: Path, text: str) -> bool:
     try:
         with path.open("x", encoding="utf-8") as file:
+            # For all who may use the folder, whatever the umask: they have to see whose it is.
+            path.chmod(path.parent.stat().st_mode & 0o666)
             file.write(text)
     except FileExistsError:
         return False

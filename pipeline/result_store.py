@@ -228,11 +228,11 @@ def _matches(path: Path) -> bool:
 
 def _sealed(path: Path) -> str:
     """Write the checksum of a result beside it, and let read and write it who may its folder."""
+    mode = path.parent.stat().st_mode & 0o666
+    path.chmod(mode)  # at once: others may have seen it already
     sha256 = file_hash(path)
     write_text(_sum_of(path), f"{sha256}  {path.name}\n")
-    mode = path.parent.stat().st_mode & 0o666
-    for file in (path, _sum_of(path)):
-        file.chmod(mode)
+    _sum_of(path).chmod(mode)
     return sha256
 
 

@@ -132,6 +132,10 @@ def test_who_may_write_the_shared_folder_may_write_what_is_in_it(clone, tmp_path
     before = os.umask(0o077)
     try:
         make()
+        with claimed(Store("features").path("0" * 64)):
+            (lease,) = shared.glob("*/*.lease")
+            # Who waits for this user reads whose it is.
+            assert stat.S_IMODE(lease.stat().st_mode) == 0o664
     finally:
         os.umask(before)
     modes = {path.name[64:]: stat.S_IMODE(path.stat().st_mode) for path in shared.glob("*/*")}
@@ -260,6 +264,20 @@ def test_of_many_who_wait_for_a_dead_node_one_takes_over(tmp_path, bucket, quick
         assert time.monotonic() - began >= 1  # S3 tells ages in whole seconds
         assert place().read() is None
         assert "process 5 on node7 makes a result; waiting for it" in capfd.readouterr().err
+
+
+def test_a_lease_is_taken_over_from_one_who_was_killed_while_taking_it_over(tmp_path, quick):
+    place, other = LeaseFile(tmp_path / "lease"), LeaseFile(tmp_path / "lease")
+    assert place.create("dead")
+    with place._sole("dead"):
+        (ticket,) = set(tmp_path.iterdir()) - {tmp_path / "lease"}
+        assert not other.replace("dead", "other")
+    ticket.touch()  # as if killed in the midst of it
+    os.utime(ticket, (0, 0))
+    with place._sole("dead") as still:
+        assert still and not other.replace("dead", "other")
+    assert other.replace("dead", "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["lease"]
 
 
 def test_a_lease_that_became_somebody_elses_stays_theirs(tmp_path, bucket):

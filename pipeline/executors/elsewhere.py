@@ -26,7 +26,8 @@ def done_elsewhere(
 
     Args:
         function: Of a module, not local to a function: workers import it.
-        items: What pickle can hold.
+        items: What pickle can hold. To a list, whoever takes the results may append further ones,
+            which are begun when the next result is asked for.
         needs: Of each item.
         runtime: Which executor, and where.
         say: Takes the lines that items print to standard error.

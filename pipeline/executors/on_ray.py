@@ -44,7 +44,7 @@ def run(
 
     Args:
         function: Does an item.
-        items: In the order in which they are begun.
+        items: In the order in which they are begun; may grow meanwhile.
         needs: Of each; Ray reserves them.
         address: Of a cluster, host:port; empty: one is started here, on the loopback interface.
         say: Takes a line for the terminal.

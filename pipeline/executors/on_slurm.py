@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from itertools import islice
 from math import ceil
 from typing import Any
 
@@ -26,7 +25,7 @@ def run(
 
     Args:
         function: Does an item.
-        items: In the order in which they are submitted.
+        items: In the order in which they are submitted; may grow meanwhile.
         needs: Of each; Slurm reserves them.
         slurm: How jobs are submitted.
 
@@ -40,7 +39,7 @@ def run(
     executor, here = _executor(submitit, function, needs, slurm), site()
     # The local executor starts every job at once, so that here the number of jobs is the bound.
     most = slurm.jobs if slurm.cluster == "local" else _ARRAY
-    waiting = iter(range(len(items)))
+    begun = 0
     again: list[int] = []
     tries: Counter[int] = Counter()
     running: dict[Any, int] = {}
@@ -48,8 +47,11 @@ def run(
         while True:
             if len(running) <= most // 2:
                 free = most - len(running)
-                numbers = [*again[:free], *islice(waiting, free - len(again[:free]))]
+                numbers = again[:free]
                 del again[:free]
+                first_try = range(begun, min(len(items), begun + free - len(numbers)))
+                begun += len(first_try)
+                numbers += first_try
                 tries.update(numbers)
                 works = [packed(function, items[number]) for number in numbers]
                 for number, job in _submitted(executor, here, works, numbers):

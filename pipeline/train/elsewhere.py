@@ -45,7 +45,14 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class _Item:
+class Item:
+    """One training, as workers are given it.
+
+    Attributes:
+        member: Which one.
+        recipe: What it shares with the others.
+    """
+
     member: Member
     recipe: Recipe
 
@@ -66,10 +73,10 @@ def train_elsewhere(members: Sequence[Member], recipe: Recipe) -> set[Member]:
     """
     runtime = recipe.runtime
     of_one = replace(recipe, runtime=runtime.of_one_item(runtime.task))
-    items, made, failed = [_Item(member, of_one) for member in members], set[Member](), list[str]()
+    items, made, failed = [Item(member, of_one) for member in members], set[Member](), list[str]()
     with (
         Progress("train", len(items), runtime.progress) as progress,
-        closing(done_elsewhere(_train, items, runtime.task, runtime, progress.say)) as done,
+        closing(done_elsewhere(train_item, items, runtime.task, runtime, progress.say)) as done,
     ):
         for item, give in done:
             try:
@@ -86,8 +93,15 @@ def train_elsewhere(members: Sequence[Member], recipe: Recipe) -> set[Member]:
     return made
 
 
-def _train(item: _Item) -> tuple[str, bool]:
-    """Train one; a note for the terminal, and whether the store held it already."""
+def train_item(item: Item) -> tuple[str, bool]:
+    """Train one, in a worker, into the store.
+
+    Returns:
+        A note for the terminal, and whether the store held it already.
+
+    Raises:
+        PipelineError: Videos or parameters do not allow it, or a loss is not finite.
+    """
     member, recipe = item.member, item.recipe
     keep_freed_memory()
     torch.set_num_threads(recipe.runtime.thread_count)

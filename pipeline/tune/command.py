@@ -17,6 +17,7 @@ from pipeline.metrics.keys import is_in
 from pipeline.metrics.short_names import SHORT_NAMES, full_key, rises
 from pipeline.metrics.table import METRICS
 from pipeline.result_store import store_root
+from pipeline.runtime import RuntimeParams, read_runtime
 from pipeline.settings import read_params, read_value
 from pipeline.tune.check import check_space
 from pipeline.tune.space import Space, read_space
@@ -53,6 +54,13 @@ def tune(
         raise PipelineError(f"--prune: goes by macro F1, which says nothing about {key}.")
     space = read_space(source)
     check_space(space, source)
+    runtime = read_runtime()
+    away = runtime.executor != "local" and _share_features(space)
+    if prune and away:
+        raise PipelineError(
+            f"--prune: params.yaml has runtime.executor: {runtime.executor}, where trainings are "
+            "not pruned. Leave it out, or take runtime.executor: local."
+        )
     check_data_root(read_value("data.root", str))
     _need_optuna()
     from pipeline.tune.report import write_report
@@ -66,8 +74,9 @@ def tune(
         if not folder.exists():
             _check_names(name)
         study = open_study(folder, search)
+        runner = _away(folder, runtime) if away else _runner(jobs, folder)
         try:
-            run_trials(study, search, _runner(jobs, folder), trials, jobs, prune, _say)
+            run_trials(study, search, runner, trials, jobs, prune, _say)
         finally:
             best = write_report(study, search, REPORTS / name)
     print(f"Report: {REPORTS / name}")
@@ -165,6 +174,20 @@ def _runner(jobs: int, folder: Path) -> Runner:
     from pipeline.tune.serial import Serial
 
     return Serial(folder / "logs") if jobs == 1 else Queued(jobs)
+
+
+def _away(folder: Path, runtime: RuntimeParams) -> Runner:
+    from pipeline.tune.elsewhere import Elsewhere, check_features
+    from pipeline.tune.serial import Serial
+
+    check_features(runtime.executor)
+    return Elsewhere(Serial(folder / "logs"), folder, runtime, _say)
+
+
+def _share_features(space: Space) -> bool:
+    """Whether trials differ in no more than what is learnt from the features that are there."""
+    sections = {searched.key.partition(".")[0] for searched in space}
+    return sections <= {"model", "train", "postprocess"}
 
 
 @contextmanager

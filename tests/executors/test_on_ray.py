@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import remote_functions
-from elsewhere_project import check_frames, check_training
+from elsewhere_project import TrainsHere, check_frames, check_interrupt, check_training
 from features_project import add_video, forget, hashes, make_project
+from folds_project import make_project as make_folds
 from tiny_models import make_models
 from videos import write_video
 
@@ -18,9 +19,13 @@ from pipeline.executors import worker
 from pipeline.executors.elsewhere import done_elsewhere
 from pipeline.features import elsewhere
 from pipeline.features import stage as features_stage
+from pipeline.frames import stage as frames_stage
 from pipeline.predict.command import Request, predict_videos
 from pipeline.progress import Progress
 from pipeline.runtime import Needs, RuntimeParams, read_runtime
+from pipeline.tune.elsewhere import Elsewhere
+from pipeline.tune.space import read_space
+from pipeline.tune.study import Search, counted, open_study, run_trials
 
 pytest.importorskip("ray")
 ROOT = Path(__file__).parents[2]
@@ -36,6 +41,8 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests/executors'}")
+        # By itself Ray gives way to everybody else, such as the other processes of the tests.
+        patch.setenv("RAY_worker_niceness", "0")
         cluster = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": ALERT, **SMALL}
         )
@@ -103,6 +110,13 @@ def test_a_run_that_is_cancelled_ends_its_items(cluster, workplace):
     assert count < 6
     time.sleep(2)
     assert len(list(Path("begun").iterdir())) == count
+
+
+def test_ctrl_c_ends_the_stage_and_its_tasks_and_keeps_what_is_finished(
+    cluster, workplace, monkeypatch
+):
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests/executors'}")
+    check_interrupt(f"  executor: ray\n  address: {cluster.address}\n  task: {{memory_gb: 0.1}}\n")
 
 
 def test_a_worker_with_another_torch_is_refused(cluster, monkeypatch):
@@ -190,9 +204,31 @@ def on_node(folder, node):
     return list(Path(folder).glob(f"*+{node.node_id}+*"))
 
 
-@pytest.mark.parametrize("check", [check_frames, check_training])
-def test_frames_and_trainings_have_the_bytes_of_a_local_run(connected, workplace, check):
-    check(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
+def test_two_items_of_half_a_gpu_share_one_at_the_same_time(connected, workplace):
+    Path("begun").mkdir()
+    # A GPU for Ray alone: it is counted and named, and no driver is asked.
+    node = connected.add_node(num_cpus=2, num_gpus=1, **SMALL)
+    runtime = on(connected, Needs(gpus=0.5, memory_gb=0.1))
+    found = [
+        give()
+        for _, give in done_elsewhere(
+            remote_functions.seen_gpu, ["begun"] * 2, runtime.task, runtime, print
+        )
+    ]
+    connected.remove_node(node)
+    assert found == [("0", 0.5, 2)] * 2
+
+
+def test_trainings_have_the_bytes_of_a_local_run(connected, workplace):
+    check_training(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
+
+
+def test_frames_have_the_bytes_of_a_local_run_though_a_worker_is_killed(
+    connected, workplace, monkeypatch
+):
+    monkeypatch.setattr(frames_stage, "write_container", remote_functions.frames_killed_once)
+    check_frames(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
+    assert Path("killed").exists()
 
 
 def test_videos_are_predicted_with_the_bytes_of_a_local_run(connected, workplace):
@@ -207,3 +243,29 @@ def test_videos_are_predicted_with_the_bytes_of_a_local_run(connected, workplace
     written = {path.name: path.read_bytes() for path in here.out.iterdir()}
     assert len(written) == 10
     assert {path.name: path.read_bytes() for path in there.iterdir()} == written
+
+
+def test_a_search_that_is_cut_off_goes_on_and_ends_as_a_local_one(connected, workplace):
+    make_folds()
+    Path("space.yaml").write_text(
+        "model.hidden: [4, 6]\ntrain.lr: {low: 1.0e-3, high: 0.5, log: true}\n"
+    )
+    metric = "val.frame.f1.per_phase_mean"
+    search = Search("s", read_space(Path("space.yaml")), metric, seed=1, params="p")
+
+    def run(name, runner):
+        study = open_study(Path(name), search)
+        run_trials(study, search, runner, 3, 1, False, print, poll_s=0)
+        return [(t.user_attrs["overrides"], t.value) for t in counted(study)]
+
+    def away(here):
+        return Elsewhere(here, Path("away"), on(connected), print)
+
+    dying, after = TrainsHere(killed="s-1"), TrainsHere()
+    with pytest.raises(KeyboardInterrupt):
+        run("away", away(dying))
+    found = run("away", away(after))
+    said = [*dying.trained.values(), *after.trained.values()]
+    assert len(said) == 3 and all(line.endswith("from the store") for line in said)
+    shutil.rmtree(".store")
+    assert run("here", TrainsHere()) == found

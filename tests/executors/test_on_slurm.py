@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import remote_functions
-from elsewhere_project import check_frames
+from elsewhere_project import check_frames, check_interrupt
 from features_project import forget, hashes, make_project
 
 from pipeline.errors import PipelineError
 from pipeline.executors.elsewhere import done_elsewhere
+from pipeline.executors.on_slurm import _executor, _submitit
 from pipeline.features import stage as features_stage
-from pipeline.runtime import RuntimeParams, SlurmParams
+from pipeline.runtime import Needs, RuntimeParams, SlurmParams
 
 pytest.importorskip("submitit")
 ROOT = Path(__file__).parents[2]
@@ -82,6 +83,19 @@ def test_a_run_that_is_cancelled_ends_its_jobs(workplace):
     results.close()
     _, alive = psutil.wait_procs(started, timeout=10)
     assert not alive
+
+
+def test_ctrl_c_ends_the_stage_and_its_jobs_and_keeps_what_is_finished(workplace):
+    check_interrupt("  executor: slurm\n  slurm: {cluster: local, jobs: 3}\n")
+
+
+def test_a_share_of_a_gpu_is_a_whole_one_to_slurm(workplace, monkeypatch):
+    from submitit import AutoExecutor
+
+    asked = {}
+    monkeypatch.setattr(AutoExecutor, "update_parameters", lambda _, **given: asked.update(given))
+    _executor(_submitit(), len, Needs(gpus=0.5, cpus=3), LOCALLY.slurm)
+    assert (asked["gpus_per_node"], asked["cpus_per_task"]) == (1, 3)
 
 
 def test_a_machine_without_slurm_is_named_in_a_line(workplace):
