@@ -85,7 +85,7 @@ def predict(
         str, typer.Option(help="As runtime.slurm.", metavar="partition=gpu,jobs=32")
     ] = "",
 ) -> None:
-    """Predict the phases of any videos, by trained models alone."""
+    """Predict the phases of any videos, or the classes of images, by trained models alone."""
     if runtime == "onnx":
         if executor != "local":
             raise PipelineError(

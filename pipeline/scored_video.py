@@ -1,5 +1,6 @@
 """Truth and prediction of a video: what metrics score and pictures show."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,3 +47,12 @@ class ScoredVideo:
         if self.probabilities is None:
             raise ValueError("only labels were predicted, no probabilities")
         return self.probabilities
+
+
+def pooled(videos: Mapping[str, ScoredVideo]) -> tuple[Labels, Labels, Probabilities]:
+    """Truth, prediction and probabilities of the labelled frames of all videos."""
+    return (
+        np.concatenate([v.truth[v.labelled] for v in videos.values()]),
+        np.concatenate([v.prediction[v.labelled] for v in videos.values()]),
+        np.concatenate([v.known_probabilities[v.labelled] for v in videos.values()]),
+    )

@@ -3,18 +3,20 @@
 import importlib
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from pipeline import code_identity
 from pipeline.code_identity import (
     code_hash,
+    file_hash,
     files_behind,
     imported,
     library_versions,
     meaning_hash,
 )
-from pipeline.same_results import SAME_RESULTS
+from pipeline.same_results import SAME_FILES, SAME_RESULTS
 
 CODE = '''\
 """Docstring."""
@@ -32,6 +34,7 @@ def scale(values: list[float], factor: float = 2.0) -> float:
         raise ValueError(f"found {total}, expected more")
     return half(math.sqrt(total))
 '''
+PACKAGE = Path(code_identity.__file__).parent
 HELPER = "def half(x):\n    return x / 2\n"
 
 
@@ -131,6 +134,27 @@ def test_patch_releases_of_a_library_do_not_count():
     assert all(version.count(".") == 1 for version in library_versions("numpy", "torch").values())
 
 
+def test_a_file_that_gives_the_results_of_an_earlier_one_counts_as_that_one(package, monkeypatch):
+    def whole() -> str:
+        root = ModuleType("core")
+        root.__file__ = str(code_identity._PACKAGE / "core.py")
+        meaning_hash.cache_clear()
+        return meaning_hash(root)
+
+    package(CODE)
+    before = whole()
+    earlier = file_hash(code_identity._PACKAGE / "core.py")
+    package(CODE.replace("2.0", "3.0") + "\nimport pipeline.part\n")
+    (code_identity._PACKAGE / "part.py").write_text("a = 1\n")
+    imported.cache_clear()
+    assert whole() != before
+    core, part = (file_hash(code_identity._PACKAGE / f"{name}.py") for name in ("core", "part"))
+    monkeypatch.setattr(code_identity, "SAME_FILES", {core: earlier, part: None})
+    assert whole() == before
+    (code_identity._PACKAGE / "part.py").write_text("a = 2\n")
+    assert whole() != before
+
+
 def test_no_line_of_same_results_is_stale():
     from pipeline.backbone import adabn, loop, task
     from pipeline.features import identity
@@ -145,7 +169,8 @@ def test_no_line_of_same_results_is_stale():
         for family in families
     }
     current |= {meaning_hash(train_loop, kind) for kind in KINDS.values()}
-    stale = set(SAME_RESULTS) - current
+    current |= {file_hash(path) for path in PACKAGE.rglob("*.py")}
+    stale = {*SAME_RESULTS, *SAME_FILES} - current
     assert not stale, (
         "the code behind these lines of pipeline/same_results.py has changed again: replace the "
         f"hash if its results stay the same (docs/contributing.md), or remove the line: {stale}"

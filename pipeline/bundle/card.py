@@ -12,7 +12,8 @@ import jinja2
 
 from pipeline.errors import PipelineError
 from pipeline.evaluate.facts import training_of, untrained
-from pipeline.metrics.headline import Line, headline
+from pipeline.metrics.headline import Line, headline, lines_of
+from pipeline.metrics.image_level import IMAGE_METRICS
 from pipeline.model_pair import task_of
 from pipeline.settings import read_value
 
@@ -50,9 +51,21 @@ class Card:
         return task_of(self.temporal) == "video"
 
     @property
+    def of_images(self) -> bool:
+        """Whether there is a class per image."""
+        return task_of(self.temporal) == "images"
+
+    @property
+    def samples(self) -> str:
+        """What the models tell apart: the word for many of them."""
+        return "images" if self.of_images else "videos"
+
+    @property
     def what(self) -> str:
         """What the models do, in a sentence."""
         classes, fps = f"{len(self.temporal['classes'])} classes", f"{self.temporal['fps']:g}"
+        if self.of_images:
+            return f"The class of single images: {classes}."
         if not self.of_videos:
             return f"Phases of surgical video: {classes}, {fps} predictions per second of video."
         return (
@@ -82,7 +95,9 @@ class Card:
     @property
     def figures(self) -> list[Line]:
         """The headline with its intervals."""
-        return headline(self.details) if self.details else []
+        if self.of_images:
+            return lines_of(IMAGE_METRICS, self.details)
+        return headline(self.details)
 
     @property
     def unseen(self) -> list[str]:

@@ -15,6 +15,8 @@ from pipeline.prediction_files import read_prediction
 _MOST = 5
 _OF_VIDEOS = "videos.csv"
 """What the evaluate stage calls its one table of models with one answer per video."""
+_OF_IMAGES = "images.csv"
+"""The same of models of single images."""
 
 
 def known_confusions(predictions: Path, classes: Sequence[str]) -> list[str]:
@@ -71,6 +73,31 @@ def known_answers(predictions: Path, classes: Sequence[str]) -> list[str]:
     )
     matrix = confusion(truth, prediction, len(found))
     return _sentences(matrix, found, "{count} of its videos, {share:.0f} %")
+
+
+def known_mistakes(predictions: Path, classes: Sequence[str]) -> list[str]:
+    """The same of models of single images.
+
+    Args:
+        predictions: As above.
+        classes: Of the models.
+
+    Raises:
+        PipelineError: The predictions are of other models.
+    """
+    path = predictions / _OF_IMAGES
+    if not path.is_file():
+        return []
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    found = [str(column)[2:] for column in table if str(column).startswith("p_")]
+    if found != list(classes):
+        raise _of_other_models(path, "classes", found, classes)
+    truth, prediction = (
+        np.array([found.index(name) for name in table[column]], dtype=np.int64)
+        for column in ("true_label", "predicted_label")
+    )
+    matrix = confusion(truth, prediction, len(found))
+    return _sentences(matrix, found, "{count} of its images, {share:.0f} %")
 
 
 def _sentences(matrix: NDArray[np.int64], classes: Sequence[str], count: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.atomic import replacing
 from pipeline.bundle.card import Card, model_card, parameter
-from pipeline.bundle.confusions import known_answers, known_confusions
+from pipeline.bundle.confusions import known_answers, known_confusions, known_mistakes
 from pipeline.bundle.contents import MANIFEST, MODELS, as_json, manifest_of
 from pipeline.checkpoint import read_header
 from pipeline.errors import PipelineError
@@ -47,6 +47,8 @@ def bundle(models: Path, output: Path, reports: Path, licence: str = "") -> str:
     temporal, classes = found.header, found.recipe.classes
     details = _json(reports / "details.json").get("test", {})
     confusions = known_answers if found.of_videos else known_confusions
+    if found.of_images:
+        confusions = known_mistakes
     parameters = _parameters(backbone, temporal)
     card = Card(
         backbone=backbone,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.drawing.beside import Draw
 from pipeline.drawing.colours import class_colours
 from pipeline.drawing.feature_map import feature_map_picture, video_colours
 from pipeline.evaluate.bad_moments import BadMoment, bad_moments
@@ -51,6 +52,7 @@ def feature_view(
     classes: Sequence[str],
     kind: Kind,
     plots: Path,
+    draw: Draw,
 ) -> FeatureView:
     """Write the map as a table and as pictures, and gather what the page shows.
 
@@ -61,6 +63,7 @@ def feature_view(
         classes: Names in class order.
         kind: How the map is made.
         plots: reports/plots.
+        draw: Calls what draws a picture with its arguments.
 
     Raises:
         PipelineError: The map needs a package that is not installed.
@@ -77,9 +80,8 @@ def feature_view(
         ("video", pool.video, pool.videos, video_colours(len(pool.videos))),
     ):
         pictures[by] = plots / f"features_by_{by}.png"
-        feature_map_picture(
-            pictures[by], points, placed.axes, groups, names, colours, is_test, f"by {by}"
-        )
+        how = (points, placed.axes, groups, names, colours, is_test, f"by {by}")
+        draw(feature_map_picture, pictures[by], *how)
     return FeatureView(
         separation=separation(pool),
         training_frames=len(known),

@@ -115,7 +115,7 @@ def report_images(
     _write_predictions(reports / "predictions" / "images.csv", test, classes)
     plots = reports / "plots"
     _write_plots(plots, scored, details, classes)
-    write_training_picture(plots, temporal)
+    write_training_picture(plots, paths.TRAIN_REPORT / "history.csv", temporal)
     backbone = read_header(paths.BACKBONE)
     parameters = shown_parameters(
         backbone,

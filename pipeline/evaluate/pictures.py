@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import paths
 from pipeline.drawing.bars import score_bars
 from pipeline.drawing.confidence import reliability_picture, roc_picture
 from pipeline.drawing.confusion import confusion_picture
@@ -19,10 +18,9 @@ from pipeline.evaluate.plots import (
     write_reliability,
     write_ribbons,
 )
-from pipeline.evaluate.predict import pooled
 from pipeline.metrics.calibration import reliability
 from pipeline.metrics.frame import confusion
-from pipeline.scored_video import ScoredVideo
+from pipeline.scored_video import ScoredVideo, pooled
 
 
 def write_plots(
@@ -59,14 +57,15 @@ def write_plots(
     roc_picture(folder / "roc_test.png", truth, probabilities, classes, areas)
 
 
-def write_training_picture(folder: Path, temporal: Mapping[str, Any]) -> None:
-    """Write the curves of the training, or trainings, that made the model, from reports/train.
+def write_training_picture(folder: Path, rows: Path, temporal: Mapping[str, Any]) -> None:
+    """Write the curves of the training, or trainings, that made the model.
 
     Args:
         folder: reports/plots.
+        rows: reports/train/history.csv.
         temporal: Header of models/temporal.safetensors.
     """
-    history = pd.read_csv(paths.TRAIN_REPORT / "history.csv")
+    history = pd.read_csv(rows)
     if "members" in temporal:
         best = [member["best_epoch"] for member in temporal["members"]]
         member_curves_picture(folder / "training.png", history, best)

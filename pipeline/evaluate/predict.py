@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from pipeline import paths
@@ -14,8 +13,7 @@ from pipeline.model_pair import filled
 from pipeline.networks.temporal.contract import TemporalModule
 from pipeline.networks.temporal.params import rebuilt
 from pipeline.postprocess.applied import processed
-from pipeline.scored_video import Probabilities, ScoredVideo
-from pipeline.segments import Labels
+from pipeline.scored_video import ScoredVideo
 from pipeline.sequences import Sequence
 
 
@@ -62,12 +60,3 @@ def check_features(header: Mapping[str, Any], sequence: Sequence) -> None:
             f"{found[0][:12]}, but {paths.TEMPORAL} was trained on {width}-d at "
             f"{header['fps']:g} fps from {header['weights_hash'][:12]}. Run `dvc repro`."
         )
-
-
-def pooled(videos: Mapping[str, ScoredVideo]) -> tuple[Labels, Labels, Probabilities]:
-    """Truth, prediction and probabilities of the labelled frames of all videos."""
-    return (
-        np.concatenate([v.truth[v.labelled] for v in videos.values()]),
-        np.concatenate([v.prediction[v.labelled] for v in videos.values()]),
-        np.concatenate([v.known_probabilities[v.labelled] for v in videos.values()]),
-    )

@@ -10,6 +10,7 @@ import torch
 from pipeline import paths
 from pipeline.checkpoint import read_header
 from pipeline.determinism import use_deterministic_kernels
+from pipeline.drawing.beside import Draw, drawn_beside
 from pipeline.drawing.svg_ribbons import ribbon_of, worst_first
 from pipeline.errors import PipelineError
 from pipeline.evaluate.before_after import changes, unprocessed
@@ -29,7 +30,7 @@ from pipeline.evaluate.page import Errors, Page, Warnings, write_page
 from pipeline.evaluate.parameters import shown_parameters
 from pipeline.evaluate.params import EvaluateParams
 from pipeline.evaluate.pictures import write_plots, write_training_picture
-from pipeline.evaluate.predict import load_model, pooled, predict
+from pipeline.evaluate.predict import load_model, predict
 from pipeline.evaluate.thumbnails import thumbnails
 from pipeline.evaluate.tracks import scored_tracks, write_track_predictions
 from pipeline.evaluate.video_stage import run_videos
@@ -45,7 +46,7 @@ from pipeline.networks.temporal.ensemble import chosen
 from pipeline.postprocess.applied import of_fold, without_postprocess
 from pipeline.prediction_files import write_prediction
 from pipeline.runtime import gpus, read_runtime
-from pipeline.scored_video import ScoredVideo
+from pipeline.scored_video import ScoredVideo, pooled
 from pipeline.sequences import Sequence as VideoSequence
 from pipeline.sequences import read_split
 from pipeline.settings import read_raw_section, read_section, read_value
@@ -104,8 +105,6 @@ def run(reports: Path = paths.REPORTS) -> str:
         path = reports / "predictions" / f"{sequence.video}.csv"
         write_prediction(path, sequence.time_s, classes, scored["test"][sequence.video])
     write_track_predictions(tracks, reports / "predictions")
-    write_plots(reports / "plots", scored, details, classes, fps)
-    write_training_picture(reports / "plots", temporal)
     backbone = read_header(paths.BACKBONE)
     parameters = shown_parameters(
         backbone,
@@ -115,27 +114,30 @@ def run(reports: Path = paths.REPORTS) -> str:
         read_raw_section("split"),
     )
     plots = reports / "plots"
-    page = Page(
-        facts=measured_facts(tests[0].features, network, backbone, temporal, parameters),
-        parameters=parameters,
-        warnings=_warnings(scored["test"], fold_of, classes, temporal, backbone),
-        details=details["test"],
-        changes=changes(details["test"]),
-        classes=classes,
-        fps=fps,
-        ribbons=worst_first(
-            [ribbon_of(name, v, fps, len(classes)) for name, v in scored["test"].items()]
-        ),
-        errors=_errors(scored["test"], fold_of, classes, fps, backbone["name"] == NETWORK),
-        tracks=tracks,
-        parts=[parts_table(of.removesuffix("s"), found) for of, found in parts.items()],
-        features=_features(sequences["test"], scored["test"], classes, params.map, plots),
-        pictures={
-            "training": plots / "training.png",
-            "reliability": plots / "reliability_test.png",
-            "roc": plots / "roc_test.png",
-        },
-    )
+    with drawn_beside() as draw:
+        draw(write_plots, plots, scored, details, classes, fps)
+        draw(write_training_picture, plots, paths.TRAIN_REPORT / "history.csv", temporal)
+        page = Page(
+            facts=measured_facts(tests[0].features, network, backbone, temporal, parameters),
+            parameters=parameters,
+            warnings=_warnings(scored["test"], fold_of, classes, temporal, backbone),
+            details=details["test"],
+            changes=changes(details["test"]),
+            classes=classes,
+            fps=fps,
+            ribbons=worst_first(
+                [ribbon_of(name, v, fps, len(classes)) for name, v in scored["test"].items()]
+            ),
+            errors=_errors(scored["test"], fold_of, classes, fps, backbone["name"] == NETWORK),
+            tracks=tracks,
+            parts=[parts_table(of.removesuffix("s"), found) for of, found in parts.items()],
+            features=_features(sequences["test"], scored["test"], classes, params.map, plots, draw),
+            pictures={
+                "training": plots / "training.png",
+                "reliability": plots / "reliability_test.png",
+                "roc": plots / "roc_test.png",
+            },
+        )
     write_page(page, reports / "index.html")
     return as_text(headline(details["test"]))
 
@@ -228,6 +230,7 @@ def _features(
     classes: Sequence[str],
     kind: Kind,
     plots: Path,
+    draw: Draw,
 ) -> FeatureView | None:
     """None where no training video with labels is there to compare with.
 
@@ -240,4 +243,4 @@ def _features(
         return None
     labelled = [s for s in test if (s.labels >= 0).any()]
     runs = worst_runs(scored, WORST_RUNS)
-    return feature_view(training, labelled, runs, classes, kind, plots)
+    return feature_view(training, labelled, runs, classes, kind, plots, draw)

@@ -19,7 +19,7 @@ from pipeline.drawing.svg_ribbons import Ribbon, ribbon_of, worst_first
 from pipeline.errors import PipelineError
 from pipeline.evaluate.folds import HeldOut, read_test_videos
 from pipeline.evaluate.params import EvaluateParams
-from pipeline.evaluate.predict import pooled, predict
+from pipeline.evaluate.predict import predict
 from pipeline.metrics.frame import confusion
 from pipeline.metrics.headline import Line, headline
 from pipeline.metrics.summary import summarise
@@ -28,7 +28,7 @@ from pipeline.networks.temporal.ensemble import Ensemble, chosen
 from pipeline.networks.temporal.track_heads import TrackHeads
 from pipeline.postprocess.applied import without_postprocess
 from pipeline.prediction_files import write_prediction
-from pipeline.scored_video import ScoredVideo
+from pipeline.scored_video import ScoredVideo, pooled
 from pipeline.tracks import read_track
 
 

@@ -111,7 +111,7 @@ def run_videos(
     plots = reports / "plots"
     for split, found in answers.items():
         _write_plot(plots, split, found, classes)
-    write_training_picture(plots, temporal)
+    write_training_picture(plots, paths.TRAIN_REPORT / "history.csv", temporal)
 
     backbone = read_header(paths.BACKBONE)
     layout, split_section = read_value("data.layout", str), read_raw_section("split")

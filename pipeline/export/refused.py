@@ -20,6 +20,11 @@ def check_exportable(models: Models, folder: Path) -> None:
         PipelineError: They are not; says why, and what to train instead.
     """
     path = folder / "temporal.safetensors"
+    if models.of_images:
+        raise PipelineError(
+            f"{path}: trained on single images (task.kind: images); export takes models of videos. "
+            "`predict` and `bundle` take these."
+        )
     if models.recipe.features.precision == "int8":
         raise PipelineError(
             f"{path}: trained on features of features.precision: int8, which torch makes and ONNX "

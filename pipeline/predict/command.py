@@ -18,6 +18,7 @@ from pipeline.predict.at_once import results_at_once
 from pipeline.predict.cluster import of_options
 from pipeline.predict.container import read_container
 from pipeline.predict.devices import devices_for
+from pipeline.predict.image_command import only_here, predict_images
 from pipeline.predict.inputs import find_videos
 from pipeline.predict.loaded import device_of, fingerprint_of, notes_of, read_models
 from pipeline.predict.outputs import ENDINGS, is_written, made_by, write_outputs
@@ -56,7 +57,8 @@ class Request:
 def predict_videos(asked: Sequence[str], request: Request) -> str:
     """Predict each video that is named, several at a time where cores or GPUs allow.
 
-    A video whose files are there already, made from it by these models, is left as it is.
+    A video whose files are there already, made from it by these models, is left as it is. Models of
+    single images predict images instead, all into one table.
 
     Returns:
         One line for the terminal.
@@ -65,7 +67,6 @@ def predict_videos(asked: Sequence[str], request: Request) -> str:
         PipelineError: A name means nothing, or the models cannot be used; or videos cannot be read,
             after all others were done; or as done_elsewhere.
     """
-    videos = find_videos(asked)
     if request.runtime.executor != "local":
         # A worker has the GPU that is reserved for it, whatever this machine has.
         one = request.runtime.of_one_item(request.runtime.task)
@@ -75,6 +76,11 @@ def predict_videos(asked: Sequence[str], request: Request) -> str:
         # What is wrong with the models is said once, and before anything is done.
         models = read_models(folder)
         check_abstention(request.abstain, models.header)
+        if models.of_images:
+            only_here(request.runtime)
+            by = Predictor(folder, request.device, request.batch)
+            return predict_images(asked, by, request.out, request.abstain)
+        videos = find_videos(asked)
         model, device = fingerprint_of(models), _device(request)
         endings = answer_files.ENDINGS if models.of_videos else ENDINGS
         todo = [video for video in videos if not _is_done(video, request, model, endings)]

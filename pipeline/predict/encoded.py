@@ -28,6 +28,7 @@ from pipeline.frames.params import FramesParams
 _SAMPLES = 256
 
 Progressed = Callable[[int, int], None]
+Read = Callable[[int], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _encoded(
         part = rows[start : start + step]
         jpegs.move(int(part[0, 0]), int(part[-1, -1]))
         for writer, found in zip(writers, parts, strict=True):
-            found.append(_of_views(jpegs, part, writer, pool))
+            found.append(of_views(jpegs, part, writer, pool))
         progressed(min(start + step, len(rows)), len(rows))
     jpegs.finish()
     features = [
@@ -112,31 +113,30 @@ def _encoded(
     return EncodedVideo(np.concatenate(features, axis=1), time_s, lost)
 
 
-def _of_views(
-    jpegs: "_Jpegs", rows: NDArray[np.int64], by: FileWriter, pool: ThreadPoolExecutor
+def of_views(
+    read: Read, rows: NDArray[np.int64], by: FileWriter, pool: ThreadPoolExecutor
 ) -> NDArray[np.float32]:
+    """Features (K, D) of samples, means over their views.
+
+    Args:
+        read: A stored frame's number to its JPEG file.
+        rows: (K, L) numbers of the frames of each sample, ascending; L is 1 for single images.
+        by: The network.
+        pool: Threads that read JPEGs.
+    """
     return mean(
-        encoded_rows(jpegs, rows, by.clips, replace(by.encoder, transform=view), pool)
+        _encoded_rows(read, rows, by.clips, replace(by.encoder, transform=view), pool)
         for view in views(by.encoder.transform, by.tta)
     )
 
 
-def encoded_rows(
-    read: Callable[[int], NDArray[np.uint8]],
+def _encoded_rows(
+    read: Read,
     rows: NDArray[np.int64],
     clips: Clips | None,
     encoder: Encoder,
     pool: ThreadPoolExecutor,
 ) -> NDArray[np.float32]:
-    """Features (K, D) of samples.
-
-    Args:
-        read: A stored frame's number to its JPEG file.
-        rows: (K, L) numbers of the frames of each sample, ascending; L is 1 for single images.
-        clips: None for single images.
-        encoder: Shows the network one view of them.
-        pool: Threads that read JPEGs.
-    """
     if clips is None:
         return encode_jpegs((read(row) for row in rows[:, 0].tolist()), encoder, pool)
     return encode_clips(read, rows, encoder, pool)

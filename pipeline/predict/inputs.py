@@ -1,4 +1,4 @@
-"""The videos that a command line names: files, folders and patterns."""
+"""The videos or images that a command line names: files, folders and patterns."""
 
 import glob
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.index.layouts.image_files import IMAGE_ENDINGS, images_below
 
 ENDINGS = frozenset(
     {
@@ -50,3 +51,37 @@ def find_videos(asked: Sequence[str]) -> list[Path]:
             "own, each with another --out."
         )
     return list(found.values())
+
+
+def find_images(asked: Sequence[str]) -> dict[str, Path]:
+    """The files by what they are called: their path below the folder that was asked for.
+
+    Args:
+        asked: Files, folders (with what lies in their folders) and patterns such as "slide*.png".
+
+    Raises:
+        PipelineError: One names nothing, or two images would be called alike.
+    """
+    found: dict[str, Path] = {}
+    for text in asked:
+        path = Path(text)
+        if path.is_dir():
+            here = {image.relative_to(path).as_posix(): image for image in images_below(path)}
+        else:
+            files = [path] if path.is_file() else map(Path, sorted(glob.glob(text, recursive=True)))
+            here = {file.as_posix(): file for file in files if file.is_file()}
+        if not here:
+            what = "a folder without images" if path.is_dir() else "no such file"
+            raise PipelineError(
+                f"{text}: {what}. These models are of single images: name images, folders of "
+                "images or a pattern such as 'slide*.png'. In folders these endings count: "
+                f"{' '.join(sorted(IMAGE_ENDINGS))}"
+            )
+        twice = sorted(name for name in here if found.get(name, here[name]) != here[name])
+        if twice:
+            raise PipelineError(
+                f"{found[twice[0]]}, {here[twice[0]]}: would both be called {twice[0]} in the "
+                "table. Predict these folders in calls of their own, each with another --out."
+            )
+        found |= here
+    return found

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.features.rows import stored_as
-from pipeline.features.views import mean, views
 from pipeline.frames.decode import upright
 from pipeline.frames.picture import FrameConverter, Picture, picture_of
 from pipeline.model_pair import task_of
 from pipeline.networks.temporal.contract import State
 from pipeline.postprocess.applied import looks_ahead, step
-from pipeline.predict.encoded import encoded_rows
+from pipeline.predict.encoded import of_views
 from pipeline.predict.loaded import Loaded
 
 # Times of cameras and of files are rounded.
@@ -134,17 +133,8 @@ class Live:
         parts = []
         for writer in self._models.writers:
             # One at a time: a whole batch would cost many times as much.
-            encoder = replace(writer.encoder, batch=1)
-            found = mean(
-                encoded_rows(
-                    self._jpegs.__getitem__,
-                    rows,
-                    self._clips,
-                    replace(encoder, transform=view),
-                    self._pool,
-                )
-                for view in views(encoder.transform, writer.tta)
-            )
+            single = replace(writer, encoder=replace(writer.encoder, batch=1))
+            found = of_views(self._jpegs.__getitem__, rows, single, self._pool)
             parts.append(stored_as(found, writer.dtype).astype(np.float32))
         feature: NDArray[np.float32] = np.concatenate(parts, axis=1)[0]
         return feature
@@ -167,6 +157,11 @@ def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _check(models: Loaded) -> None:
     """Whether these models can run live."""
     header, recipe = models.header, models.recipe
+    if task_of(header) == "images":
+        raise PipelineError(
+            "these models were trained on single images (task.kind: images), which have no order. "
+            "Live needs models of task.kind: frames."
+        )
     if task_of(header) == "video":
         raise PipelineError(
             "these models give one answer per video (task.kind: video), which is known when the "

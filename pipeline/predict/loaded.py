@@ -54,6 +54,11 @@ class Models:
         """Whether there is one answer per video."""
         return task_of(self.header) == "video"
 
+    @property
+    def of_images(self) -> bool:
+        """Whether they are of single images."""
+        return task_of(self.header) == "images"
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -97,12 +102,6 @@ def read_models(folder: Path) -> Models:
         raise PipelineError(
             f"{backbone}: holds no network: these models were trained on features that the data "
             "set brought itself, so that nothing leads from a video to a prediction."
-        )
-    if task_of(first.temporal_header) == "images":
-        raise PipelineError(
-            f"{temporal}: trained on single images (task.kind: images), but this needs a model of "
-            "videos: task.kind: frames or video. The evaluate stage predicts images: "
-            "reports/predictions/images.csv."
         )
     return Models(pairs, recipe_of(first, temporal))
 
@@ -214,6 +213,6 @@ def _other_libraries(header: Mapping[str, Any]) -> list[str]:
     """One line where the libraries that decide the pixels and features are of other versions."""
     recorded = header.get("libraries", {})
     wanted = {**recorded.get("frames", {}), **recorded.get("features", {})}
-    here = library_versions(*LIBRARIES, "av")
+    here = library_versions(*LIBRARIES, "av", "pillow")
     other = [f"{n} {here[n]}, not {v}" for n, v in wanted.items() if here.get(n, v) != v]
     return [f"the last digits may differ from the project's: {'; '.join(other)}"] if other else []

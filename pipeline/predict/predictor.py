@@ -1,5 +1,6 @@
 """Predictor: trained models, applied to videos and to live images."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -11,19 +12,29 @@ from pipeline.bundle.opened import opened_models
 from pipeline.errors import PipelineError, VideoError
 from pipeline.evaluate.predict import predict
 from pipeline.evaluate.video_answers import answer, mean_answer, members_of
+from pipeline.model_pair import task_of
 from pipeline.predict.answer import VideoAnswer
 from pipeline.predict.container import read_container
 from pipeline.predict.encoded import Progressed, encoded_video
+from pipeline.predict.images import ClassifiedImages, classify
 from pipeline.predict.live import Image, Live, LivePrediction
 from pipeline.predict.loaded import device_of, fingerprint_of, load, notes_of, read_models
 from pipeline.predict.prediction import Prediction, abstaining, check_abstention
 from pipeline.predict.unlike import unlike_features, unlike_files, unlike_frames, unlike_samples
 from pipeline.runtime import RuntimeParams
-from pipeline.sequences import FrameTarget, Sequence
+from pipeline.sequences import FrameTarget
+from pipeline.sequences import Sequence as Samples
+
+# What models of each task do, and which method of Predictor gives it.
+_TASKS = {
+    "frames": ("find the phases of frames", "video"),
+    "video": ("give one answer per video", "answer"),
+    "images": ("tell the class of single images", "images"),
+}
 
 
 class Predictor:
-    """Trained models, ready for videos, and for live images where the temporal model is causal.
+    """Trained models, ready for videos, or for single images, and live where they are causal.
 
     Nothing but the models is read: no params.yaml, no DVC, no labels. The steps are those of the
     stages, so that a video's prediction is the one that the evaluate stage makes of it, to the last
@@ -42,6 +53,7 @@ class Predictor:
         causal: Whether the temporal model can run live.
         of_videos: Whether there is one answer per video, of `answer`, and not a phase per sample,
             of `video`.
+        of_images: Whether there is a class per image, of `images`.
         fingerprint: Of all that decides a prediction besides the video.
         notes: What differs here from where the models were trained, a line each.
 
@@ -64,7 +76,7 @@ class Predictor:
         self.fps = recipe.fps
         self.image_rate = recipe.frames.rate
         self.causal = bool(self._models.network.causal)
-        self.of_videos = models_read.of_videos
+        self.of_videos, self.of_images = models_read.of_videos, models_read.of_images
         self.fingerprint = fingerprint_of(models_read)
         self.notes = notes_of(models_read, self._models.device)
 
@@ -101,11 +113,7 @@ class Predictor:
             PipelineError: The device has too little memory, `abstain` is no probability, or the
                 models give one answer per video.
         """
-        if self.of_videos:
-            raise PipelineError(
-                "these models give one answer per video (task.kind: video): call `answer`. "
-                "Models of task.kind: frames find phases."
-            )
+        self._check_task("frames")
         models = self._models
         check_abstention(abstain, models.header)
         sequence, warnings = self._sequence(Path(path), progressed)
@@ -139,11 +147,7 @@ class Predictor:
                 abstain from a number, which has no probability.
         """
         models, task = self._models, self._models.header.get("task", {})
-        if not self.of_videos:
-            raise PipelineError(
-                "these models find the phases of frames (task.kind: frames): call `video`. Models "
-                "of task.kind: video give one answer per video."
-            )
+        self._check_task("video")
         check_abstention(abstain, models.header)
         sequence, warnings = self._sequence(Path(path), progressed)
         members = members_of(models.network, models.header)
@@ -167,7 +171,38 @@ class Predictor:
             warnings=warnings,
         )
 
-    def _sequence(self, path: Path, progressed: Progressed) -> tuple[Sequence, tuple[str, ...]]:
+    def images(
+        self,
+        paths: Sequence[str | Path],
+        abstain: float | None = None,
+        progressed: Progressed = lambda done, of: None,
+    ) -> ClassifiedImages:
+        """The classes of single images, of models of task.kind: images.
+
+        Args:
+            paths: The files; what is wrong with those that cannot be read is in the result.
+            abstain: Below this probability of the best class, an image is left without one.
+            progressed: Told how many images of how many are done.
+
+        Raises:
+            PipelineError: The device has too little memory, `abstain` is no probability, or the
+                models are of videos.
+        """
+        self._check_task("images")
+        check_abstention(abstain, self._models.header)
+        files = [Path(path) for path in paths]
+        return classify(files, self._models, self._pool, abstain, progressed)
+
+    def _check_task(self, wanted: str) -> None:
+        task = task_of(self._models.header)
+        if task != wanted:
+            does, method = _TASKS[task]
+            raise PipelineError(
+                f"these models {does} (task.kind: {task}): call `{method}`. Models that "
+                f"{_TASKS[wanted][0]} are those of task.kind: {wanted}."
+            )
+
+    def _sequence(self, path: Path, progressed: Progressed) -> tuple[Samples, tuple[str, ...]]:
         """A video as the temporal model sees it, and in what it is unlike those of training."""
         models = self._models
         if not path.is_file():
@@ -180,7 +215,7 @@ class Predictor:
             self._pool,
             progressed,
         )
-        sequence = Sequence(
+        sequence = Samples(
             video=path.stem,
             features=video.features,
             target=FrameTarget(np.full(len(video.time_s), -1, dtype=np.int64)),

@@ -9,7 +9,7 @@ from pipeline.clips import ClipParams, Clips, clips_of
 from pipeline.errors import PipelineError
 from pipeline.features.params import FeaturesParams
 from pipeline.frames.params import FramesParams
-from pipeline.model_pair import ModelPair
+from pipeline.model_pair import ModelPair, task_of
 from pipeline.settings import S, check_section
 
 _NEEDED = ("frames", "features", "kind", "model", "dim", "classes", "fps")
@@ -54,7 +54,7 @@ def recipe_of(pair: ModelPair, temporal: Path) -> Recipe:
             "become features: they came from elsewhere or from an earlier version. Train it on "
             "features that `dvc repro` made."
         )
-    frames = _section(FramesParams, "frames", header, temporal)
+    frames = _frames(header, temporal)
     features = _section(FeaturesParams, "features", header, temporal)
     if features.precision == "int8" and "int8" not in header:
         raise PipelineError(
@@ -68,6 +68,13 @@ def recipe_of(pair: ModelPair, temporal: Path) -> Recipe:
         rate, clips = clips_of(frames.rate, clip)
         frames, every = frames.model_copy(update={"fps": str(rate)}), clips.every
     return Recipe(frames, features, clips, float(frames.rate) / every, tuple(header["classes"]))
+
+
+def _frames(header: Mapping[str, Any], path: Path) -> FramesParams:
+    found = dict(header["frames"])
+    if task_of(header) == "images":
+        del found["decoder"]  # of videos
+    return check_section(FramesParams, "frames", found, path)
 
 
 def _section(model: type[S], key: str, header: Mapping[str, Any], path: Path) -> S:

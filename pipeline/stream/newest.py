@@ -12,6 +12,9 @@ from pipeline.stream.sources import LostError, Source
 
 # Seconds before the first and the longest wait before a lost source is tried again.
 _FIRST_S, _LONGEST_S = 0.5, 10.0
+# Pictures come a little before or after they are due. One that is due at the very moment that is
+# waited for is given this time: the picture before it is older by a picture's length.
+_SLACK_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Newest:
     def at(self, when_s: float) -> Picture | None:
         """Wait until a time; the picture that is the newest then, None behind the last one.
 
+        A picture that comes up to 5 ms later still counts.
+
         Args:
             when_s: On time.monotonic(); one that has gone by gives the newest picture now.
 
@@ -72,12 +77,13 @@ class Newest:
             PipelineError: The source cannot be read any more.
         """
         with self._changed:
-            while (left_s := when_s - time.monotonic()) > 0 and not self._ended:
+            while (left_s := when_s + _SLACK_S - time.monotonic()) > 0 and not self._ended:
                 self._changed.wait(left_s)
             if self._error is not None:
                 raise self._error
             assert self._picture is not None, "the first one is waited for"
-            return None if self._ended and when_s > self._picture.came_s else self._picture
+            over = self._ended and when_s > self._picture.came_s + _SLACK_S
+            return None if over else self._picture
 
     def _run(self) -> None:
         error: Exception | None = None

@@ -59,12 +59,25 @@ class Source:
 
         Raises:
             LostError: It cannot be opened or breaks off.
-            PipelineError: It holds no video, or ends within a picture.
+            PipelineError: It holds no video, or ends before or within a picture.
         """
+        came = False
         try:
-            yield from self._raw() if self.kind == "pipe" else self._decoded()
+            for picture in self._raw() if self.kind == "pipe" else self._decoded():
+                came = True
+                yield picture
+        except av.error.InvalidDataError as error:
+            why = error.strerror
+            if self.kind == "network" and not came:
+                # FFmpeg says of silence what it says of nonsense.
+                why = f"no video came from there within {_TIMEOUT_S[0]} s, or something else"
+            raise LostError(f"{self.name}: {why}") from None
         except (av.FFmpegError, OSError) as error:
             raise LostError(f"{self.name}: {error.strerror or type(error).__name__}") from None
+        if not came and not self.returns:
+            raise PipelineError(
+                f"{self.name}: ended before its first picture. Did what should write them fail?"
+            )
 
     def _decoded(self) -> Iterator[tuple[float, av.VideoFrame]]:
         with av.open(self.opened, **self._how()) as container:
@@ -110,6 +123,8 @@ class Source:
     def _raw(self) -> Iterator[tuple[float, av.VideoFrame]]:
         assert self.size is not None and self.rate is not None
         width, height = self.size
+        if sys.stdin is None:  # closed by whoever started this
+            raise PipelineError("standard input: is closed. Hand pictures over through a pipe.")
         # Without a buffer of Python's, whose lock a thread would hold when the program ends.
         with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as pipe:
             number = 0

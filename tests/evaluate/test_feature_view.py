@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from planted import sequence, videos
 
+from pipeline.drawing.beside import drawn_beside
 from pipeline.errors import PipelineError
 from pipeline.evaluate import bad_moments, stage
 from pipeline.evaluate.error_analysis import WrongRun
@@ -30,7 +31,8 @@ def files(workplace):
 
 def test_the_map_holds_training_and_test_frames_in_the_order_of_the_videos(files):
     found = files(videos(5, frames=40))
-    view = feature_view(found[:3], found[3:], [], CLASSES, "pca", Path("plots"))
+    with drawn_beside() as draw:
+        view = feature_view(found[:3], found[3:], [], CLASSES, "pca", Path("plots"), draw)
     table = pd.read_csv("plots/features_map.csv")
     assert list(table["split"]) == ["train"] * 120 + ["test"] * 80
     assert list(table["video"].unique()) == [s.video for s in found]

@@ -1,8 +1,10 @@
 import pytest
 import torch
+from torch import nn
 
 from pipeline.errors import PipelineError
 from pipeline.networks.temporal import KINDS
+from pipeline.networks.temporal.blocks.gru import gru
 from pipeline.networks.temporal.params import check_window, read_model
 from pipeline.networks.temporal.rnn import RecurrentNetwork
 from pipeline.networks.temporal.standardise import Standardise
@@ -15,11 +17,13 @@ def test_the_receptive_field_of_tecno_is_the_papers():
     assert Tecno(D, C, stages=2, layers=8, maps=4, dropout=0.5).receptive_field == 1021
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-def test_the_gru_is_trained_with_the_values_and_gradients_of_torchs(layers):
+# Shorter and longer than the lag between layers, and a multiple of it.
+@pytest.mark.parametrize("frames", [1, 15, 32, 53])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_gru_is_trained_with_the_values_and_gradients_of_torchs(layers, frames):
     torch.manual_seed(0)
     network = RecurrentNetwork(D, C, "gru", 8, layers, 0.0, bidirectional=False).double()
-    features = torch.randn(3, 15, D, dtype=torch.float64, requires_grad=True)
+    features = torch.randn(3, frames, D, dtype=torch.float64, requires_grad=True)
     state = torch.randn(layers, 3, 8, dtype=torch.float64, requires_grad=True)
     wanted = [features, state, *network.parameters()]
 
@@ -27,10 +31,29 @@ def test_the_gru_is_trained_with_the_values_and_gradients_of_torchs(layers):
         loss = logits.square().sum() + end.sin().sum()
         return [logits, end, *torch.autograd.grad(loss, wanted)]
 
-    outputs = network(features, torch.ones(3, 15, dtype=torch.bool), state)
+    outputs = network(features, torch.ones(3, frames, dtype=torch.bool), state)
     y, end = network.recurrent(features, state)
     expected = found(network.head(y), end)
     for one, two in zip(found(outputs.logits[-1], outputs.state), expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-12)
+
+
+def test_dropout_between_the_layers_of_the_gru_is_that_between_single_layers_of_torchs():
+    torch.manual_seed(0)
+    stacked = nn.GRU(D, 8, 3, batch_first=True, dropout=0.4).double()
+    singles = [nn.GRU(width, 8, batch_first=True).double() for width in (D, 8, 8)]
+    features = torch.randn(2, 40, D, dtype=torch.float64)
+    torch.manual_seed(1)
+    found, _ = gru(stacked, features, None)
+    torch.manual_seed(1)
+    y = features
+    for single, weights in zip(singles, stacked.all_weights, strict=True):
+        if single is not singles[0]:  # drawn over (T, B, H)
+            y = nn.functional.dropout(y.transpose(0, 1).contiguous(), 0.4).transpose(0, 1)
+        named = dict(zip(single.state_dict(), weights, strict=True))
+        y, _ = torch.func.functional_call(single, named, (y,))
+    outcomes = [[z, *torch.autograd.grad(z.sin().sum(), stacked.parameters())] for z in (found, y)]
+    for one, two in zip(*outcomes, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-12)
 
 

@@ -193,7 +193,7 @@ def test_a_small_and_slow_video_comes_with_a_warning(models):
         (lambda m: make_models(frames={"fps": 0}), r"frames.fps: found 0"),
         (
             lambda m: make_models(frames={"fps": 1, "decoder": "pillow"}),
-            r"trained on single images \(task.kind: images\)",
+            "op: a folder without images. These models are of single images",
         ),
     ],
 )

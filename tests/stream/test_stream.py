@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import socket
 import sys
 import time
 from fractions import Fraction
@@ -24,6 +25,7 @@ from pipeline.errors import PipelineError
 from pipeline.frames.decode import upright
 from pipeline.networks.backbones import FAMILIES
 from pipeline.stream import newest as newest_module
+from pipeline.stream import sources as sources_module
 from pipeline.stream.command import Request, stream
 from pipeline.stream.moments import Moment, as_they_pass, one_by_one
 from pipeline.stream.newest import Newest, Picture
@@ -106,6 +108,25 @@ def test_raw_pictures_on_standard_input_are_predicted_alike(models, capsys, monk
         stream(Request("-", size="160x65", rate="2", pace=False, device="cpu"))
 
 
+def test_a_standard_input_without_pictures_is_no_success(monkeypatch):
+    source = source_of("-", (8, 8), Fraction(5))
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(PipelineError, match="standard input: is closed"):
+        next(source.frames())
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        with pytest.raises(PipelineError, match="ended before its first picture"):
+            next(source.frames())
+
+
+def test_an_address_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setattr(sources_module, "_TIMEOUT_S", (1, 1))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = source_of(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x", None, None)
+        with pytest.raises(LostError, match="no video came from there within 1 s"):
+            next(source.frames())
+
+
 def test_moments_of_a_recording_show_what_is_shown_then():
     frames = [(0.0, "a"), (0.3, "b"), (0.9, "c"), (1.0, "d"), (1.2, "e")]
     found = [(m.time_s, m.picture.frame) for m in one_by_one(frames, Fraction(4))]
@@ -165,6 +186,15 @@ def test_a_source_that_breaks_off_returns_and_its_picture_stands_meanwhile(monke
         "stream: camera 7: gone; its last picture stands, trying again",
         "stream: camera 7: pictures again",
     ]
+
+
+@pytest.mark.parametrize(("slack_s", "shown"), [(0.0, 0), (1.0, 1)])
+def test_a_picture_that_comes_a_little_late_still_counts(slack_s, shown, monkeypatch):
+    monkeypatch.setattr(newest_module, "_SLACK_S", slack_s)
+    newest = Newest(Scripted([0, 0.2, 1, 60.0]))
+    picture = newest.at(newest.first().came_s)
+    newest.close()
+    assert number_of(upright(picture.frame)) == shown
 
 
 def test_it_gives_up_where_it_is_asked_to(monkeypatch):
