@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,9 @@ def tune(
         if not folder.exists():
             _check_names(name)
         study = open_study(folder, search)
-        runner = _away(folder, runtime) if away else _runner(jobs, folder)
         try:
-            run_trials(study, search, runner, trials, jobs, prune, _say)
+            with _away(folder, runtime) if away else nullcontext(_runner(jobs, folder)) as runner:
+                run_trials(study, search, runner, trials, jobs, prune, _say)
         finally:
             best = write_report(study, search, REPORTS / name)
     print(f"Report: {REPORTS / name}")
@@ -176,12 +176,17 @@ def _runner(jobs: int, folder: Path) -> Runner:
     return Serial(folder / "logs") if jobs == 1 else Queued(jobs)
 
 
-def _away(folder: Path, runtime: RuntimeParams) -> Runner:
+@contextmanager
+def _away(folder: Path, runtime: RuntimeParams) -> Iterator[Runner]:
     from pipeline.tune.elsewhere import Elsewhere, check_features
     from pipeline.tune.serial import Serial
 
     check_features(runtime.executor)
-    return Elsewhere(Serial(folder / "logs"), folder, runtime, _say)
+    runner = Elsewhere(Serial(folder / "logs"), folder, runtime, _say)
+    try:
+        yield runner
+    finally:
+        runner.close()
 
 
 def _share_features(space: Space) -> bool:

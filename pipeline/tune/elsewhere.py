@@ -89,8 +89,12 @@ class Elsewhere:
 
     def stop(self, name: str) -> None:
         """End all trainings, and the trial if DVC runs it; trainings keep their state."""
-        self._done.close()
+        self.close()
         self._here.stop(name)
+
+    def close(self) -> None:
+        """End what is under way, and Ray where it was started for this."""
+        self._done.close()
 
     def _take_one(self) -> None:
         training, give = next(self._done)

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -258,13 +259,14 @@ def test_a_search_that_is_cut_off_goes_on_and_ends_as_a_local_one(connected, wor
         run_trials(study, search, runner, 3, 1, False, print, poll_s=0)
         return [(t.user_attrs["overrides"], t.value) for t in counted(study)]
 
-    def away(here):
-        return Elsewhere(here, Path("away"), on(connected), print)
+    def run_away(here):
+        with closing(Elsewhere(here, Path("away"), on(connected), print)) as runner:
+            return run("away", runner)
 
     dying, after = TrainsHere(killed="s-1"), TrainsHere()
     with pytest.raises(KeyboardInterrupt):
-        run("away", away(dying))
-    found = run("away", away(after))
+        run_away(dying)
+    found = run_away(after)
     said = [*dying.trained.values(), *after.trained.values()]
     assert len(said) == 3 and all(line.endswith("from the store") for line in said)
     shutil.rmtree(".store")
