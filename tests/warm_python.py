@@ -10,6 +10,7 @@ import atexit
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import runpy
 import signal
@@ -19,8 +20,10 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import NoReturn
 
@@ -124,9 +127,17 @@ def _become(arguments: list[str]) -> None:
     """Run as `python -m module ...` does; no other way of starting is used here."""
     option, module, *rest = arguments
     assert option == "-m", arguments
+    # What a stage would spawn imports the libraries anew; here it is forked, and has them.
+    multiprocessing.get_context = partial(_forked, multiprocessing.get_context)
     sys.argv = [module, *rest]
     sys.path[0] = os.getcwd()
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _forked(
+    get_context: Callable[[str | None], BaseContext], method: str | None = None
+) -> BaseContext:
+    return get_context("fork" if method == "spawn" else method)
 
 
 def _preload() -> None:

@@ -21,7 +21,7 @@ PARAMS = {
         "val": ["operation05"],
         "test": ["operation06"],
     },
-    "frames": {"fps": 2, "short_side": 96},
+    "frames": {"fps": 2, "short_side": 48},
     "runtime": {"progress": "none", "device": "cpu"},
 }
 FINETUNE = {"lr": 1e-3, "backbone_lr": 1.0, "epochs": 4, "batch": 16, "early_stop": 0}
@@ -40,7 +40,7 @@ def test_a_finetuned_network_knows_more_of_the_demo_than_a_frozen_random_one(
     render.render_demo(Path("ours"), operations=6, seconds=(14, 18))
     accuracy = {}
     for strategy in ("head", "whole"):
-        backbone = {"name": "resnet18", "mode": "finetune", "crop": 64}
+        backbone = {"name": "resnet18", "mode": "finetune", "crop": 32}
         backbone["finetune"] = FINETUNE | {"strategy": strategy}
         Path("params.yaml").write_text(yaml.safe_dump(PARAMS | {"backbone": backbone}))
         if not Path("data/frames").exists():

@@ -166,6 +166,7 @@ def connected(cluster):
     ray.shutdown()
 
 
+@pytest.mark.slow
 def test_features_have_the_bytes_of_a_local_run_though_a_node_dies(
     connected, workplace, monkeypatch
 ):
@@ -220,10 +221,12 @@ def test_two_items_of_half_a_gpu_share_one_at_the_same_time(connected, workplace
     assert found == [("0", 0.5, 2)] * 2
 
 
+@pytest.mark.slow
 def test_trainings_have_the_bytes_of_a_local_run(connected, workplace):
     check_training(f"  executor: ray\n  address: {connected.address}\n  task: {{memory_gb: 0.1}}\n")
 
 
+@pytest.mark.slow
 def test_frames_have_the_bytes_of_a_local_run_though_a_worker_is_killed(
     connected, workplace, monkeypatch
 ):

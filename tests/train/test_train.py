@@ -1,5 +1,5 @@
-import hashlib
-import json
+"""The train stage: what it learns, finds again and resumes."""
+
 import os
 import signal
 import threading
@@ -9,82 +9,28 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from train_project import (
+    PHASES,
+    D,
+    add_video,
+    forget,
+    kept_network,
+    make_project,
+    outputs,
+    settings,
+)
 from warm_processes import warm_context
 
 from pipeline.checkpoint import load_checkpoint
-from pipeline.errors import PipelineError
-from pipeline.feature_store import write_features
-from pipeline.networks.temporal import KINDS, tecno
-from pipeline.networks.temporal.params import rebuilt
-from pipeline.networks.temporal.rnn import RecurrentNetwork
 from pipeline.sequences import read_split
-from pipeline.tables import write_table
 from pipeline.train import loop, members, stage
 from pipeline.training import state as training_state
-
-D = 12
-PHASES = ("A", "B", "C")
-PARAMS = """\
-seed: 3
-model: {{kind: {kind}, hidden: 16, tecno: {{stages: 2, layers: 4, maps: 8, dropout: 0.1}}}}
-train: {{epochs: {epochs}, lr: 0.01, early_stop: {early_stop}, batch: {batch}, window: {window}}}
-runtime: {{device: cpu, threads: 1, progress: lines}}
-"""
-
-
-def settings(kind="rnn", epochs=12, early_stop=5, batch=1, window="null", more=""):
-    text = PARAMS.format(
-        kind=kind, epochs=epochs, early_stop=early_stop, batch=batch, window=window
-    )
-    Path("params.yaml").write_text(text + more)
-
-
-def video(seed, length):
-    """Features in which each phase has a direction of its own, under noise."""
-    generator = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(3), [length // 3, length // 3, length - 2 * (length // 3)])
-    noise = generator.normal(0, 1.0, (length, D))
-    return (2 * np.eye(3, D)[labels] + noise).astype(np.float16), labels
-
-
-def add_video(name, seed, length, weights="w" * 64, width=D, recipe=None):
-    features, _ = video(seed, length)
-    attributes = {"video": name, "fps": 1.0, "weights_hash": weights, "fingerprint": f"{seed}"}
-    if recipe is not None:
-        attributes["recipe"] = json.dumps(recipe)
-    write_features(
-        Path(f"features/videos/{name}.h5"),
-        features[:, :width],
-        np.arange(float(length)),
-        attributes,
-    )
 
 
 @pytest.fixture
 def project(workplace):
-    settings()
-    splits = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
-    labels = []
-    for seed, name in enumerate(splits):
-        length = 30 + 6 * seed
-        add_video(name, seed, length)
-        edges = [0, length // 3, 2 * (length // 3), length]
-        labels += [(name, edges[i], edges[i + 1], PHASES[i]) for i in range(3)]
-    write_table(
-        pd.DataFrame(splits.items(), columns=["video", "split"]), Path("data/index/splits.csv")
-    )
-    frame = pd.DataFrame(labels, columns=["video", "start_s", "end_s", "phase"])
-    write_table(frame, Path("data/index/labels.csv"))
-    write_table(pd.DataFrame({"phase": PHASES}), Path("data/index/phases.csv"))
-    Path("features/videos/skipped.csv").write_text("video,reason\n")
+    make_project()
     return workplace
-
-
-def outputs():
-    files = [Path("models/temporal.safetensors"), *Path("reports/train").rglob("*")]
-    return {
-        str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files) if p.is_file()
-    }
 
 
 @pytest.mark.parametrize(
@@ -107,13 +53,6 @@ def test_training_learns_and_its_header_rebuilds_the_network(project, kind, batc
         ".safetensors",
         ".sha256",
     ]
-
-
-def kept_network():
-    tensors, header = load_checkpoint(Path("models/temporal.safetensors"))
-    network = rebuilt(header)
-    network.load_state_dict(tensors)
-    return network.eval(), header
 
 
 def test_the_header_holds_all_that_leads_from_a_video_to_its_phases(project):
@@ -151,11 +90,6 @@ def test_a_finished_training_is_found_and_its_outputs_have_the_same_bytes(projec
     forget()
     stage.run()
     assert outputs() == first
-
-
-def forget():
-    for path in Path(".store/train").glob("*.safetensors"):
-        path.unlink()
 
 
 def test_what_belongs_to_another_kind_or_only_names_things_trains_nothing(project, monkeypatch):
@@ -280,26 +214,6 @@ def test_a_killed_training_resumes_and_gives_the_bytes_of_an_undisturbed_one(pro
     assert outputs() == resumed
 
 
-def test_without_validation_the_way_out_is_named_and_taken(project):
-    table = Path("data/index/splits.csv")
-    table.write_text(table.read_text().replace("d,val\n", ""))
-    with pytest.raises(
-        PipelineError, match=r"no readable video in val has a label.*train\.early_stop: 0"
-    ):
-        stage.run()
-    settings(early_stop=0, epochs=4)
-    assert "epoch 4/4, no validation" in stage.run()
-
-
-def test_a_training_phase_that_the_network_has_not_is_named(project):
-    text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(text.replace("lr: 0.01", "lr: 0.01, phases: {tcn: {lr: 0.1}}"))
-    with pytest.raises(
-        PipelineError, match=r"train\.phases: found tcn, but model\.kind: rnn is trained in all\."
-    ):
-        stage.run()
-
-
 def test_a_key_at_its_default_changes_neither_the_result_nor_its_name(project, monkeypatch):
     settings(epochs=2)
     stage.run()
@@ -312,242 +226,8 @@ def test_a_key_at_its_default_changes_neither_the_result_nor_its_name(project, m
     assert outputs() == first
 
 
-def test_features_of_other_parameters_are_named(project):
-    add_video("b", 1, 36, weights="x" * 64)
-    with pytest.raises(
-        PipelineError, match=r"features/videos/b\.h5: made with other parameters than a"
-    ):
-        stage.run()
-    add_video("b", 1, 36, width=5)
-    with pytest.raises(
-        PipelineError, match=r"features/videos/b\.h5: 5-d features, but those of a are 12"
-    ):
-        stage.run()
-
-
-def test_missing_features_are_an_error_unless_the_video_was_skipped(project):
-    Path("features/videos/b.h5").unlink()
-    with pytest.raises(PipelineError, match=r"features/videos/b\.h5: not found"):
-        stage.run()
-    Path("features/videos/skipped.csv").write_text("video,reason\nb,zero bytes\n")
-    stage.run()
-
-
-def test_a_label_outside_the_phases_is_named(project):
-    table = Path("data/index/labels.csv")
-    table.write_text(table.read_text().replace(",C\n", ",Z\n"))
-    with pytest.raises(PipelineError, match=r"unknown phase Z\. Allowed: A, B, C"):
-        stage.run()
-
-
 def test_early_stop_ends_after_that_many_epochs_without_a_better_one(project):
     settings(epochs=60, early_stop=3)
     stage.run()
     _, header = kept_network()
     assert header["epochs"] == header["best_epoch"] + 3 or header["epochs"] == 60
-
-
-def videos(*lengths):
-    """Sequences in memory."""
-    for seed, length in enumerate(lengths):
-        add_video(f"v{seed}", seed, length)
-    table = pd.DataFrame(
-        [(f"v{n}", "train") for n in range(len(lengths))], columns=["video", "split"]
-    )
-    write_table(table, Path("data/index/splits.csv"))
-    runs = [
-        (f"v{n}", i * length // 3, (i + 1) * length // 3, PHASES[i])
-        for n, length in enumerate(lengths)
-        for i in range(3)
-    ]
-    frame = pd.DataFrame(runs, columns=["video", "start_s", "end_s", "phase"])
-    write_table(frame, Path("data/index/labels.csv"))
-    return read_split("train")
-
-
-def trained(network, training, validation=(), path="state", on_epoch=lambda row: None, **values):
-    params = stage.TrainParams(**({"early_stop": 0, "epochs": 2, "lr": 0.01} | values))
-    state = training_state.StateFile(Path(path))
-    return loop.train(
-        network, training, validation, params, 1, torch.device("cpu"), state, on_epoch
-    )
-
-
-def recurrent(dropout=0.0):
-    torch.manual_seed(0)
-    return KINDS["rnn"].build(D, 3, KINDS["rnn"].Params(hidden=4, dropout=dropout))
-
-
-def test_a_window_longer_than_the_video_and_a_video_of_one_frame_are_fine(project):
-    result = trained(recurrent(), videos(3, 1), window=16, batch=2, epochs=1)
-    assert np.isfinite(result.history[0].train_loss)
-
-
-def test_a_window_without_labels_moves_no_weight_and_does_not_count(project, monkeypatch):
-    """The losses of an epoch are those of the windows with labels, and the state goes through."""
-    (sequence,) = videos(48)
-    sequence.labels[16:32] = -1
-    steps, carried = [], []
-    original = torch.optim.AdamW.step
-
-    def counted(self, *args, **kwargs):
-        steps.append(1)
-        return original(self, *args, **kwargs)
-
-    class Watched(RecurrentNetwork):
-        def forward(self, features, mask, state=None):
-            carried.append(state is not None)
-            return super().forward(features, mask, state)
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", counted)
-    torch.manual_seed(0)
-    network = Watched(D, 3, "lstm", 4, 1, 0.0, False)
-    result = trained(network, [sequence], window=16, epochs=1, lr=1e-12)
-    assert len(steps) == 2
-    assert carried == [False, True, True]
-    with torch.inference_mode():
-        outputs = network(torch.from_numpy(sequence.features).float()[None], torch.ones(1, 48) > 0)
-    weights = torch.tensor(loop.class_weights("median", sequence.labels, 3)).float()
-    labels = torch.from_numpy(sequence.labels)[None]
-    expected = [
-        loop.SequenceLoss(weights)([outputs.logits[0][:, part]], labels[:, part]).item()
-        for part in (slice(0, 16), slice(32, 48))
-    ]
-    assert result.history[0].train_loss == pytest.approx(np.mean(expected), abs=1e-5)
-
-
-def test_moments_are_read_once_the_parameters_lie_on_their_device(project, monkeypatch):
-    """float64 stands in for a device: like one, it gives parameters other memory."""
-
-    class Moving(RecurrentNetwork):
-        def to(self, *args, **kwargs):
-            return super().to(torch.float64)
-
-        def forward(self, features, mask, state=None):
-            return super().forward(features.double(), mask, state)
-
-    monkeypatch.setattr(training_state, "SAVE_EVERY_S", 0)
-    training = videos(20, 12)
-
-    def network():
-        torch.manual_seed(0)
-        return Moving(D, 3, "gru", 4, 1, 0.0, False)
-
-    undisturbed = trained(network(), training, epochs=4, path="one")
-
-    class Killed(Exception):
-        pass
-
-    def kill(row):
-        if row.epoch == 2:
-            raise Killed
-
-    with pytest.raises(Killed):
-        trained(network(), training, epochs=4, path="two", on_epoch=kill)
-    resumed = trained(network(), training, epochs=4, path="two")
-    assert resumed.history == undisturbed.history
-    for name, tensor in undisturbed.weights.items():
-        assert torch.equal(resumed.weights[name], tensor), name
-
-
-class TwoPhases(tecno.Tecno):
-    """First the predictor, then the refinement on a predictor that stays as it is."""
-
-    training_phases = ("predictor", "refinement")
-
-    def __init__(self):
-        super().__init__(D, 3, stages=2, layers=2, maps=4, dropout=0.0)
-        self.begun = []
-
-    def begin_phase(self, name):
-        self.begun.append(name)
-        self.stages[0].requires_grad_(name == "predictor")
-        self.stages[1].requires_grad_(name == "refinement")
-
-    def extra_loss(self, outputs, labels, mask):
-        assert labels.shape == mask.shape == outputs.logits[0].shape[:2]
-        return outputs.logits[-1].square().mean()
-
-
-def weights_of(network, part):
-    return {k: v.clone() for k, v in network.state_dict().items() if k.startswith(f"stages.{part}")}
-
-
-def same(one, two):
-    return all(torch.equal(one[name], two[name]) for name in one)
-
-
-def test_training_phases_follow_each_other_from_the_best_weights_of_the_one_before(project):
-    torch.manual_seed(0)
-    network = TwoPhases()
-    before = weights_of(network, 0), weights_of(network, 1)
-    after = []
-    training = videos(30, 24)
-
-    def watch(row):
-        after.append((weights_of(network, 0), weights_of(network, 1)))
-
-    result = trained(network, training, training, epochs=3, on_epoch=watch)
-    assert network.begun == ["predictor", "refinement"]
-    assert [row.epoch for row in result.history] == [1, 2, 3, 4, 5, 6]
-    assert result.history[0].lr == result.history[3].lr == 0.01
-    assert all(same(now[1], before[1]) for now in after[:3])
-    assert not same(after[0][0], before[0])
-    first = [row.val_macro_f1 for row in result.history[:3]]
-    best = after[int(np.argmax(first))][0]
-    assert all(same(now[0], best) for now in after[3:])
-    assert not same(after[3][1], before[1])
-    last = [row.val_macro_f1 for row in result.history[3:]]
-    assert result.best_epoch == 4 + int(np.argmax(last))
-    assert same(weights_of(network, 1), after[result.best_epoch - 1][1])
-
-
-def test_a_training_of_two_phases_resumes_in_the_one_it_was_in(project, monkeypatch):
-    monkeypatch.setattr(training_state, "SAVE_EVERY_S", 0)
-    training = videos(30, 24)
-
-    def network():
-        torch.manual_seed(0)
-        return TwoPhases()
-
-    class Killed(Exception):
-        pass
-
-    whole = trained(network(), training, training, epochs=3, path="whole")
-    for last in (2, 3, 5):
-
-        def kill(row, last=last):
-            if row.epoch == last:
-                raise Killed
-
-        with pytest.raises(Killed):
-            trained(network(), training, training, epochs=3, path=str(last), on_epoch=kill)
-        resumed = trained(network(), training, training, epochs=3, path=str(last))
-        assert resumed.history == whole.history
-        assert resumed.best_epoch == whole.best_epoch
-        assert same(resumed.weights, whole.weights)
-
-
-def test_a_loss_that_is_not_finite_stops_with_the_way_out(project):
-    (sequence,) = videos(12)
-    sequence.features[3] = np.nan
-    with pytest.raises(PipelineError, match=r"train: the loss of epoch 1 is nan\. Lower train\.lr"):
-        trained(recurrent(), [sequence])
-
-
-def test_a_target_may_be_one_class_for_the_whole_video():
-    from pipeline.sequences import FrameTarget, Sequence, VideoTarget
-
-    features, times = np.zeros((3, D)), np.arange(3.0)
-    video = Sequence("a", features, VideoTarget(1), times, 1.0, "w", "f")
-    assert len(video) == 3 and video.labels.tolist() == [1]
-    with pytest.raises(ValueError, match="not aligned: 3 features, 3 times, 2 labels"):
-        Sequence("a", features, FrameTarget(np.zeros(2, np.int64)), times, 1.0, "w", "f")
-
-
-@pytest.mark.parametrize("model", [{"rnn": "lstm"}, {"rnn": "gru"}, {"bidirectional": True}])
-def test_mixed_precision_trains_too(project, model):
-    network = KINDS["rnn"].build(D, 3, KINDS["rnn"].Params(hidden=4, **model))
-    result = trained(network, videos(30, 24), precision="bf16-mixed", epochs=8)
-    assert result.history[-1].train_loss < result.history[0].train_loss
-    assert {tensor.dtype for tensor in result.weights.values()} == {torch.float32}
